@@ -1,0 +1,1 @@
+"""The shadow document: the only package that knows the CRDT engine."""

@@ -1,0 +1,65 @@
+"""A node: one container of the structure, as the document knows it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tinysync.crdt.sequence import Sequence
+    from tinysync.model import Kind, Path
+
+
+class Node:
+    """One live container and its place.
+
+    ``id`` is empty until the document has written the container; ``key`` is the key under a dict parent and
+    None under a list parent; ``container`` is the live dict, list or set. ``attached`` is False once the
+    container left the structure; ``removed_by_other`` says that another device or a hand edit removed it.
+    """
+
+    __slots__ = (
+        "absent", "attached", "container", "id", "key", "kind", "parent", "removed_by_other", "seeded", "sequence",
+    )
+
+    def __init__(self, kind: Kind, parent: Node | None, key: Any) -> None:
+        self.kind = kind
+        self.parent = parent
+        self.key = key
+        self.id = ""
+        self.container: Any = None
+        self.attached = True
+        self.removed_by_other = False
+        self.seeded = False
+        """Whether the node is, or lies in, a list that was shown from a default cell."""
+        self.absent: set[str] | None = None
+        """Key texts that have a cell but are not shown (tombstones)."""
+        self.sequence: Sequence | None = None
+
+    def depth(self) -> int:
+        """Return the number of containers above this one."""
+        count, node = 0, self.parent
+        while node is not None:
+            count, node = count + 1, node.parent
+        return count
+
+    def path(self) -> Path:
+        """Return the keys and indices that lead from the root to this container."""
+        steps: Path = []
+        node: Node = self
+        while node.parent is not None:
+            parent = node.parent
+            if parent.kind == "list":
+                steps.append(next(i for i, item in enumerate(parent.container) if item is node.container))
+            else:
+                steps.append(node.key)
+            node = parent
+        steps.reverse()
+        return steps
+
+
+def node_of(value: Any) -> Node | None:
+    """Return the node of a live container, or None for a plain value."""
+    if isinstance(value, (dict, list, set)):
+        node: Node = value._node  # type: ignore[union-attr]
+        return node
+    return None

@@ -1,0 +1,78 @@
+"""The primitive edits that a transaction's journal consists of.
+
+An op is written down when the live structure has been changed, and replayed into the document when the
+transaction ends. Values are live values: a plain value, or a live container whose node may not have an id yet.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from tinysync.crdt.node import Node
+
+
+class _Absent:
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "ABSENT"
+
+
+ABSENT: Final = _Absent()
+"""Stands for 'no entry' where None is a value."""
+
+
+@dataclass(slots=True)
+class Removed:
+    """A container that an op took out of the structure, with a shallow copy of what it held then."""
+
+    node: Node
+    content: Any
+
+
+@dataclass(slots=True)
+class Put:
+    """A dict entry or set element was written (``new`` is ABSENT: removed). For a set, ``key`` is the element."""
+
+    node: Node
+    key: Any
+    old: Any
+    new: Any
+    default: bool = False
+    """Written by ``setdefault``: goes to the default layer instead of the chosen one."""
+    removed: list[Removed] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Assign:
+    """A list element was replaced in place: ``l[index] = new``."""
+
+    node: Node
+    index: int
+    old: Any
+    new: Any
+    removed: list[Removed] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Splice:
+    """``old`` elements at ``index`` were removed and ``new`` ones inserted there."""
+
+    node: Node
+    index: int
+    old: list[Any]
+    new: list[Any]
+    removed: list[Removed] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Reorder:
+    """A list's elements were permuted: the element now at i was at ``order[i]``."""
+
+    node: Node
+    order: list[int]
+
+
+Op = Put | Assign | Splice | Reorder

@@ -1,0 +1,89 @@
+"""Every exception and warning of tinysync, under one root.
+
+``UsageError`` and ``StorageError`` are about this side: the program or the disk. ``PeerError`` is about the
+other side: a peer that sent something wrong, refused, or did not answer.
+"""
+
+
+class TinySyncError(Exception):
+    """Root of all errors that tinysync raises."""
+
+
+class UsageError(TinySyncError):
+    """The program asked for something that cannot be done; nothing was changed."""
+
+
+class UnsupportedValue(UsageError, TypeError):
+    """A value or key of a type that a tracked structure cannot hold; the message names its path."""
+
+
+class InvalidValue(UsageError, ValueError):
+    """A value of a supported type that still cannot be held: a cycle, too deep, a lone surrogate, a NaN key."""
+
+
+class InvalidName(UsageError, ValueError):
+    """A structure's name that cannot be a file's name on every system."""
+
+
+class InvalidAddress(UsageError, ValueError):
+    """A peer address that is not understood, or that a Peer refuses to use."""
+
+
+class KindMismatch(UsageError, TypeError):
+    """The structure is a dict here and a list there: what is stored or shared under a name has another kind."""
+
+
+class StructureClosed(UsageError):
+    """A write to a structure after ``tracker(x).close()``."""
+
+
+class TransactionBusy(UsageError):
+    """Another asyncio task has a transaction open on the structure; nothing was changed."""
+
+
+class StorageError(TinySyncError):
+    """A file could not be read or written; the message names it and the structure is as before."""
+
+
+class DocumentInUse(StorageError):
+    """Another process has the structure open; the message names its process id."""
+
+
+class UnreadableFile(StorageError):
+    """The readable file does not parse; it was left alone, as it is."""
+
+
+class EngineFailure(TinySyncError):
+    """The CRDT engine failed in a way after which it cannot be trusted; the structure is closed, disk is intact."""
+
+
+class PeerError(TinySyncError):
+    """Something is wrong on the other side of a link, or with the link."""
+
+
+class ProtocolError(PeerError):
+    """A peer sent a frame that is malformed, too large, out of order or of an unknown type."""
+
+
+class BadUpdate(PeerError):
+    """Bytes that claim to be an update, a state vector or a snapshot but are not one of this format."""
+
+
+class PeerRefused(PeerError):
+    """A peer refused this device or one of its documents; the message is the peer's."""
+
+
+class SyncTimeout(PeerError, TimeoutError):
+    """``wait_synced`` ran out of time; the message names the peers that did not answer."""
+
+
+class TinySyncWarning(UserWarning):
+    """Root of all warnings that tinysync issues."""
+
+
+class DamagedFileWarning(TinySyncWarning):
+    """A damaged or half-written file was found; the message says what was kept and where the rest is."""
+
+
+class DetachedWarning(TinySyncWarning):
+    """A write to a container that another device or a hand edit has removed from the structure."""

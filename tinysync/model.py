@@ -1,0 +1,38 @@
+"""Plain frozen data that all layers share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, NewType
+
+Kind = Literal["dict", "list", "set"]
+Origin = Literal["local", "remote", "file"]
+Path = list[Any]
+"""Keys and indices from the root to a part of the structure; empty for the root."""
+
+DocumentId = NewType("DocumentId", str)
+"""The name that identifies a document among peers."""
+
+DeviceId = NewType("DeviceId", str)
+"""Identifies one device (one folder of state) for good; never derived from an address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change of a tracked structure, as a callback gets it.
+
+    All elements are direct references into the live structure; deep-copy what is to be kept.
+    ``path`` leads from the root to ``target``, the container that was changed by calling
+    ``func_name(*args, **kwargs)`` on it. ``origin`` is ``'local'`` for this program, ``'remote'`` for another
+    device (then ``device`` names it) and ``'file'`` for a hand edit of the readable file.
+    """
+
+    root: Any
+    name: str | None
+    path: Path
+    func_name: str
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    target: Any = None
+    origin: Origin = "local"
+    device: DeviceId | None = None

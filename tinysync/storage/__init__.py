@@ -1,0 +1,1 @@
+"""Op log, snapshots and readable files: moves bytes and plain data."""

@@ -1,0 +1,1 @@
+"""Tracked containers: real dicts, lists and sets whose every mutation is captured."""

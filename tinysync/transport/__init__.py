@@ -1,0 +1,1 @@
+"""Moves frames between peers: websockets, and an in-memory twin for tests."""
