@@ -18,7 +18,7 @@ class UnsupportedValue(UsageError, TypeError):
 
 
 class InvalidValue(UsageError, ValueError):
-    """A value of a supported type that still cannot be held: a cycle, too deep, a lone surrogate, a NaN key."""
+    """A value of a supported type that cannot be held: a cycle, too deep, a lone surrogate, a NaN key."""
 
 
 class InvalidName(UsageError, ValueError):
@@ -30,7 +30,7 @@ class InvalidAddress(UsageError, ValueError):
 
 
 class KindMismatch(UsageError, TypeError):
-    """The structure is a dict here and a list there: what is stored or shared under a name has another kind."""
+    """What is stored or shared under the name is of another kind: a dict here and a list there."""
 
 
 class StructureClosed(UsageError):
@@ -54,7 +54,7 @@ class UnreadableFile(StorageError):
 
 
 class EngineFailure(TinySyncError):
-    """The CRDT engine failed in a way after which it cannot be trusted; the structure is closed, disk is intact."""
+    """The CRDT engine failed and cannot be trusted any more; the structure is closed, the disk intact."""
 
 
 class PeerError(TinySyncError):

@@ -18,7 +18,16 @@ class Node:
     """
 
     __slots__ = (
-        "absent", "attached", "container", "id", "key", "kind", "parent", "removed_by_other", "seeded", "sequence",
+        "absent",
+        "attached",
+        "container",
+        "id",
+        "key",
+        "kind",
+        "parent",
+        "removed_by_other",
+        "seeded",
+        "sequence",
     )
 
     def __init__(self, kind: Kind, parent: Node | None, key: Any) -> None:

@@ -1,7 +1,7 @@
 """The primitive edits that a transaction's journal consists of.
 
 An op is written down when the live structure has been changed, and replayed into the document when the
-transaction ends. Values are live values: a plain value, or a live container whose node may not have an id yet.
+transaction ends. Values are live values: a plain value, or a live container whose node may have no id yet.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Removed:
 
 @dataclass(slots=True)
 class Put:
-    """A dict entry or set element was written (``new`` is ABSENT: removed). For a set, ``key`` is the element."""
+    """A dict entry or set element was written (``new`` ABSENT: removed). For a set, ``key`` is the element."""
 
     node: Node
     key: Any
