@@ -24,6 +24,7 @@ class Node:
         "id",
         "key",
         "kind",
+        "nonce",
         "parent",
         "removed_by_other",
         "seeded",
@@ -38,6 +39,7 @@ class Node:
         self.container: Any = None
         self.attached = True
         self.removed_by_other = False
+        self.nonce: int | bytes = 0
         self.seeded = False
         """Whether the node is, or lies in, a list that was shown from a default cell."""
         self.absent: set[str] | None = None

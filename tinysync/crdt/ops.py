@@ -34,7 +34,7 @@ class Removed:
 
 @dataclass(slots=True)
 class Put:
-    """A dict entry or set element was written (``new`` ABSENT: removed). For a set, ``key`` is the element."""
+    """A dict entry or set element (then ``key`` is it) was written; ``new`` ABSENT: removed."""
 
     node: Node
     key: Any

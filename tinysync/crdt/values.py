@@ -169,9 +169,7 @@ def _checked_text(value: str) -> str:
     try:
         value.encode()
     except UnicodeEncodeError as error:
-        message = (
-            f"the text {value[:40]!r} has a lone surrogate at {error.start}; it cannot be stored as UTF-8"
-        )
+        message = f"the text {value[:40]!r} has a lone surrogate at {error.start}; it cannot be stored as UTF-8"
         raise InvalidValue(message) from None
     return value
 
@@ -209,9 +207,7 @@ def _unsupported(value: Any) -> str:
     if base is not None and base is not type(None):
         return f"a value of type {name} cannot be held; convert it with {base.__name__}(...)"
     if isinstance(value, (dict, list, set)):
-        return (
-            f"a {name} cannot be inside a tuple or frozenset, or be a key; these hold immutable values only"
-        )
+        return f"a {name} cannot be inside a tuple or frozenset, or be a key; these hold immutable values only"
     if isinstance(value, (bytearray, memoryview)):
         return f"a value of type {name} cannot be held; convert it with bytes(...)"
     return f"a value of type {name} cannot be held: neither a dict, list or set nor a plain value"
@@ -307,12 +303,14 @@ def _from_ext(code: int, data: bytes, depth: int) -> Any:  # noqa: C901, PLR0911
         case Ext.AT:
             client, clock, time, device = map(int, _unpack(data, depth + 1))
             return At((client, clock), (time, device))
+        case Ext.CANONICAL:
+            return _from_canonical(*_unpack(data, depth + 1))
     raise BadUpdate(f"a cell of unknown type {code}")
 
 
 def _scalars(data: bytes, depth: int) -> list[Any]:
     items: list[Any] = _unpack(data, depth + 1)
-    if any(type(item) not in SCALAR_TYPES for item in items):
+    if any(type(item) not in SCALAR_TYPES and type(item) is not Fraction for item in items):
         raise BadUpdate("a tuple or frozenset that holds no plain values")
     return items
 
@@ -335,7 +333,21 @@ def text_key(text: str) -> str | None:
     return text[1:] if text.startswith(KEY_MARK, 1) else None
 
 
+def equal_key(text: str) -> Any:
+    """Return a key that is equal to the one that a key text stands for, though perhaps of another type."""
+    plain = text_key(text)
+    if plain is not None:
+        return plain
+    encoded = text[1:]
+    try:
+        packed = base64.b64decode(encoded + "=" * (-len(encoded) % 4), altchars=b"-_", validate=True)
+    except ValueError as error:
+        raise BadUpdate(f"{text!r} is no key of this format") from error
+    return unpack(packed)
+
+
 MAX_KEY_EXPONENT: Final = 4000
+FARTHEST_OFFSET: Final = dt.timedelta(hours=23, minutes=59)
 
 
 def _canonical(key: Any) -> Any:
@@ -383,3 +395,20 @@ def _canonical_real(key: float | Decimal) -> Any:
     if ratio.denominator == 1:
         return ratio.numerator
     return msgpack.ExtType(Ext.CANONICAL, _packb(["ratio", str(ratio.numerator), str(ratio.denominator)]))
+
+
+def _from_canonical(what: str, *numbers: Any) -> Any:
+    if what == "ratio":
+        numerator, denominator = map(int, numbers)
+        return Fraction(numerator, denominator)
+    since = dt.timedelta(*numbers)
+    # Local time less offset can lie outside what has a UTC form; then an offset brings it back in.
+    first = dt.datetime.min  # noqa: DTZ901
+    last = dt.datetime.max if what == "datetime" else dt.datetime.combine(first, dt.time.max)  # noqa: DTZ901
+    offset = dt.timedelta(0)
+    if since < offset:
+        offset = FARTHEST_OFFSET
+    elif since > last - first:
+        offset = -FARTHEST_OFFSET
+    moment = (first + (since + offset)).replace(tzinfo=dt.timezone(offset))
+    return moment if what == "datetime" else moment.timetz()

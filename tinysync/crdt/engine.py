@@ -1,0 +1,230 @@
+"""The one small class that touches the CRDT engine's low-level objects.
+
+It keeps the engine's traps out of the way: inserts are spread over small transactions (a transaction is
+quadratic in the list elements it inserts), updates come from transaction events, changes are collected only
+while a remote update is applied, and a panic, which is a BaseException, becomes EngineFailure.
+Everything here runs under the lock of the tracker that owns the document.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from pycrdt import _pycrdt as yrs
+
+from tinysync.crdt.ops import ABSENT
+from tinysync.errors import BadUpdate, EngineFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+MAP_ROOTS: Final = ("meta", "c", "p", "d", "g", "o")
+LIST_PREFIX: Final = "l:"
+INSERTS_PER_TRANSACTION: Final = 20
+
+Delta = list[dict[str, Any]]
+
+
+@dataclass(slots=True)
+class Applied:
+    """What a batch of updates changed: raw cells by root and key (ABSENT: removed), and list deltas in order."""
+
+    cells: dict[str, dict[str, Any]] = field(default_factory=lambda: {name: {} for name in MAP_ROOTS})
+    deltas: list[tuple[str, Delta]] = field(default_factory=list)
+    events: int = 0
+
+
+class Engine:
+    """One engine document and its open transaction."""
+
+    def __init__(self, client_id: int) -> None:
+        self.client_id = client_id
+        self._doc = yrs.Doc(client_id, None, None)
+        self._updates: list[bytes] = []
+        self._inserted = 0
+        self._arrays: dict[str, Any] = {}
+        self._array_subscriptions: list[Any] = []
+        self._applied: Applied | None = None
+        self.txn: Any = self._doc.create_transaction()
+        self.maps: dict[str, Any] = {name: self._doc.get_or_insert_map(self.txn, name) for name in MAP_ROOTS}
+        self._end()
+        self._subscription = self._doc.observe(self._collect)
+
+    def _collect(self, event: Any) -> None:
+        self._updates.append(event.update)
+
+    def _end(self) -> None:
+        txn, self.txn = self.txn, None
+        txn.commit()
+        txn.drop()
+
+    # --- local writes --------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Open the transaction that local writes go into."""
+        self._inserted = 0
+        self.txn = self._doc.create_transaction()
+
+    def commit(self) -> list[bytes]:
+        """Close the transaction and return the updates written since the last commit."""
+        self._end()
+        updates, self._updates = self._updates, []
+        return updates
+
+    def put(self, root: str, key: str, cell: Any) -> None:
+        """Write a cell."""
+        self.maps[root].insert(self.txn, key, cell)
+
+    def remove(self, root: str, key: str) -> None:
+        """Remove a cell if it is there."""
+        if self.maps[root].has(self.txn, key):
+            self.maps[root].remove(self.txn, key)
+
+    def insert(self, list_id: str, index: int, cell: Any) -> None:
+        """Insert a list element at an array position."""
+        if self._inserted >= INSERTS_PER_TRANSACTION:
+            self._end()
+            self.begin()
+        self._inserted += 1
+        self._array(list_id).insert(self.txn, index, cell)
+
+    def delete(self, list_id: str, index: int, count: int) -> None:
+        """Delete list elements at array positions."""
+        self._array(list_id).remove_range(self.txn, index, count)
+
+    def integrate(self, update: bytes) -> None:
+        """Apply an update of another client in the middle of local writes; it is among what ``commit`` returns."""
+        self._end()
+        self.begin()
+        self._doc.apply_update(self.txn, update)
+        self._end()
+        self.begin()
+
+    # --- reads ---------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Have a transaction for reads; free inside an open one."""
+        if self.txn is not None:
+            yield
+            return
+        self.begin()
+        try:
+            yield
+        finally:
+            self._end()
+
+    def has(self, root: str, key: str) -> bool:
+        """Tell whether there is a cell."""
+        found: bool = self.maps[root].has(self.txn, key)
+        return found
+
+    def get(self, root: str, key: str) -> Any:
+        """Return a raw cell or ABSENT."""
+        cells = self.maps[root]
+        return cells.get(self.txn, key) if cells.has(self.txn, key) else ABSENT
+
+    def items(self, root: str) -> list[tuple[str, Any]]:
+        """Return all raw cells of a root."""
+        cells = self.maps[root]
+        return [(key, cells.get(self.txn, key)) for key in cells.keys(self.txn)]
+
+    def elements(self, list_id: str) -> list[Any]:
+        """Return the raw elements of a list; linear in blocks for each, so only where nothing else knows them."""
+        array = self._array(list_id)
+        return [array.get(self.txn, index) for index in range(array.len(self.txn))]
+
+    def identity(self, list_id: str, index: int) -> tuple[int, int]:
+        """Return the (client, clock) of the element at an array position."""
+        sticky = self._array(list_id).sticky_index(self.txn, index, 0)
+        encoded: bytes = sticky.encode()
+        client, position = read_varint(encoded, 1)
+        clock, _ = read_varint(encoded, position)
+        return client, clock
+
+    def _array(self, list_id: str) -> Any:
+        array = self._arrays.get(list_id)
+        if array is None:
+            array = self._doc.get_or_insert_array(self.txn, LIST_PREFIX + list_id)
+            self._arrays[list_id] = array
+            # An update does not say which list it deletes from, so every list is observed all the time.
+            self._array_subscriptions.append(array.observe(self._delta_collector(list_id)))
+        return array
+
+    def _delta_collector(self, list_id: str) -> Callable[[Any], None]:
+        def collect(event: Any) -> None:
+            if self._applied is not None:
+                self._applied.deltas.append((list_id, event.delta))
+
+        return collect
+
+    # --- exchange ------------------------------------------------------------------------------------------
+
+    def state_vector(self) -> bytes:
+        """Return the encoded state vector."""
+        with self.reading():
+            state: bytes = self._doc.get_state(self.txn)
+            return state
+
+    def diff(self, state_vector: bytes = b"\x00") -> bytes:
+        """Return one update with all that a replica with this state vector lacks, all deletions included."""
+        with self.reading():
+            update: bytes = self._doc.get_update(self.txn, state_vector)
+            return update
+
+    def apply(self, updates: Iterable[bytes], new_lists: Iterable[str] = ()) -> Applied:
+        """Apply checked updates, each in a transaction of its own, and return what they changed.
+
+        ``new_lists`` names the lists that the updates begin. Raises BadUpdate if the engine refuses one (part of
+        it may be in: the document must be rebuilt) and EngineFailure if it panics.
+        """
+        applied = Applied()
+        self.begin()
+        for list_id in new_lists:
+            self._array(list_id)
+        subscriptions = [self.maps[name].observe(_cell_collector(applied.cells[name])) for name in MAP_ROOTS]
+        self._end()
+        self._updates.clear()
+        self._applied = applied
+        try:
+            for update in updates:
+                self.begin()
+                try:
+                    self._doc.apply_update(self.txn, update)
+                finally:
+                    self._end()
+        except Exception as error:
+            raise BadUpdate(f"the engine refused an update: {error}") from error
+        except BaseException as error:
+            if type(error).__name__ == "PanicException":
+                raise EngineFailure(f"the CRDT engine panicked on an update: {error}") from error
+            raise
+        finally:
+            self._applied = None
+            for subscription in subscriptions:
+                subscription.drop()
+        applied.events = len(self._updates)
+        self._updates.clear()
+        return applied
+
+
+def _cell_collector(cells: dict[str, Any]) -> Callable[[Any], None]:
+    def collect(event: Any) -> None:
+        for key, change in event.keys.items():
+            cells[key] = ABSENT if change["action"] == "delete" else change["newValue"]
+
+    return collect
+
+
+def read_varint(data: bytes, position: int) -> tuple[int, int]:
+    """Read an unsigned LEB128 number; return it and the position behind it."""
+    value = shift = 0
+    while True:
+        byte = data[position]
+        position += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, position
+        shift += 7
