@@ -8,12 +8,15 @@ of the format, minimal numbers within bounds, lengths that are there, text that 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from tinysync.crdt.engine import LIST_PREFIX, MAP_ROOTS
 from tinysync.crdt.ids import MAX_CLIENT
 from tinysync.crdt.values import unpack
 from tinysync.errors import BadUpdate
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 MAX_CLOCK: Final = 2**31 - 1
 
@@ -36,13 +39,29 @@ INTEGER = 125
 
 @dataclass(slots=True)
 class UpdateInfo:
-    """What an update holds: ranges of blocks and of deletions by client, and the lists it begins."""
+    """What an update holds and what it refers to."""
 
     blocks: list[tuple[int, int, int]] = field(default_factory=list)
     """(client, first clock, clock behind the last) for each run of blocks."""
-    deletes: list[tuple[int, int]] = field(default_factory=list)
-    """(client, clock behind the last) for each deleted range."""
+    needs: dict[int, int] = field(default_factory=dict)
+    """The clock that each client's blocks must have reached for the origins and deletions to make sense."""
     lists: set[str] = field(default_factory=set)
+    """The lists that the update begins."""
+
+    def is_ready(self, clocks: Mapping[int, int]) -> bool:
+        """Tell whether a document with these clocks has all that the update refers to."""
+        reached: dict[int, int] = {}
+        for client, start, end in self.blocks:
+            clock = reached.get(client, clocks.get(client, 0))
+            if start > clock:
+                return False
+            reached[client] = max(clock, end)
+        return all(reached.get(client, clocks.get(client, 0)) >= need for client, need in self.needs.items())
+
+    def need(self, client: int, clock: int) -> None:
+        """Note that the blocks of a client must have reached a clock."""
+        if clock > self.needs.get(client, 0):
+            self.needs[client] = clock
 
 
 class _Reader:
@@ -130,7 +149,7 @@ def check_update(update: bytes) -> UpdateInfo:
             length = reader.number(MAX_CLOCK)
             if length < 1 or clock + length > MAX_CLOCK:
                 raise BadUpdate("a deleted range is out of bounds")
-            info.deletes.append((client, clock + length))
+            info.need(client, clock + length)
     reader.finish()
     return info
 
@@ -143,8 +162,8 @@ def _check_block(reader: _Reader, info: UpdateInfo) -> tuple[int, int]:
     kind = head & 0x1F
     for flag in (0x80, 0x40):
         if head & flag:
-            reader.number(MAX_CLIENT)
-            reader.number(MAX_CLOCK)
+            client = reader.number(MAX_CLIENT)
+            info.need(client, reader.number(MAX_CLOCK) + 1)
     if not head & 0xC0:
         _check_parent(reader, info, has_key=bool(head & 0x20))
     if kind == ANY:

@@ -32,6 +32,11 @@ FORMAT: Final = 1
 
 EPOCH: Final = 0
 
+MAX_OWN_LISTS: Final = 16
+"""Up to so many lists of a seed are written under client ids of their own, so that a list that two versions of an
+app have in common is one list, to which both can append. More would cost too many client ids: then all lists are
+written under the seed's id, and the seed's digest is in their nonces."""
+
 
 def kind_of(value: Any) -> Kind | None:
     """Return the kind of a container, or None for a scalar."""
@@ -58,9 +63,9 @@ def canonical(value: Any) -> bytes:
     return packed
 
 
-def list_nonce(content: list[Any], generation: int) -> bytes:
+def list_nonce(content: Any, generation: int = 0, group: bytes = b"") -> bytes:
     """Return the nonce of a seeded list."""
-    return digest(b"list", b"%d" % generation, canonical(content))
+    return digest(b"list", b"%d" % generation, group, canonical(content))
 
 
 def element_nonce(child: Any, index: int) -> bytes:
@@ -68,55 +73,115 @@ def element_nonce(child: Any, index: int) -> bytes:
     return digest(b"element", b"%d" % index, canonical(child))
 
 
-def seed_document(content: Any, version: int) -> bytes:
-    """Return the update that starts a document with default content."""
-    kind = kind_of(content)
-    assert kind is not None
-    engine = Engine(
-        seed_client_id(version, digest(b"document", b"%d" % FORMAT, kind.encode(), canonical(content)))
-    )
+def seed_list(list_id: str, content: Any) -> bytes:
+    """Return the update with the elements of a seeded list; the same for everybody who seeds that list."""
+    engine = Engine(seed_client_id(0, digest(b"elements", b"%d" % FORMAT, list_id.encode(), canonical(content))))
     engine.begin()
-    engine.put("meta", "format", FORMAT)
-    engine.put("meta", "epoch", EPOCH)
-    engine.put("meta", "kind", kind)
-    root = Reference(kind, 0)
-    if kind == "list" and content:
-        root = Reference(kind, list_nonce(content, 0))
-        engine.put("d", ROOT_ENTRY, encode_reference(root))
-    _write_content(engine, root_id(root), content)
+    _write_elements(engine, list_id, content)
     engine.commit()
     return engine.diff()
 
 
-def seed_list(
-    parent: str, text: str, content: list[Any], generation: int, version: int
-) -> tuple[bytes, Reference]:
-    """Return the update that holds a list's content at a place, and the reference that will show it.
+def seed_document(content: Any, version: int) -> list[bytes]:
+    """Return the updates that start a document with default content."""
+    kind = kind_of(content)
+    assert kind is not None
+    whole = digest(b"document", b"%d" % FORMAT, kind.encode(), canonical(content))
+    group = _group(content, whole + b"%d" % version)
+    engine = Engine(seed_client_id(version, whole))
+    seed = _Seed(engine, group, engine if group else None)
+    seed.engine.begin()
+    seed.engine.put("meta", "format", FORMAT)
+    seed.engine.put("meta", "epoch", EPOCH)
+    seed.engine.put("meta", "kind", kind)
+    root = seed.reference(kind, content, 0)
+    if kind == "list" and content:
+        seed.engine.put("d", ROOT_ENTRY, encode_reference(root))
+    seed.content(root_id(root), content, "d")
+    seed.engine.commit()
+    return [seed.engine.diff(), *seed.list_updates]
 
-    The reference itself stands as a default cell in the update.
+
+def import_content(default: Any, content: Any, version: int, client_id: int) -> list[bytes]:
+    """Return the updates of a document that was started with a default and found its content in a file.
+
+    Where the file differs from the default it counts as chosen; the content of its lists is seeded, so that the
+    same file on two devices stays one.
     """
-    reference = Reference("list", list_nonce(content, generation))
-    place = digest(
-        b"place", b"%d" % FORMAT, parent.encode(), text.encode(), b"%d" % generation, canonical(content)
-    )
-    engine = Engine(seed_client_id(version, place))
-    engine.begin()
-    engine.put("d", f"{parent}/{text}", encode_reference(reference))
-    _write_content(engine, node_id(parent, text, "list", reference.nonce), content)
-    engine.commit()
-    return engine.diff(), reference
+    updates = seed_document(default, version)
+    whole = digest(b"file", b"%d" % FORMAT, canonical(content))
+    group = _group(content, whole)
+    seed = _Seed(Engine(client_id), group, Engine(seed_client_id(0, whole)) if group else None)
+    seed.engine.begin()
+    if seed.list_engine is not None:
+        seed.list_engine.begin()
+    _Importer(seed).root(default, content)
+    chosen = seed.engine.commit()
+    if seed.list_engine is not None:
+        seed.list_engine.commit()
+        updates.append(seed.list_engine.diff())
+    return [*updates, *seed.list_updates, *chosen]
 
 
-def _write_content(engine: Engine, node: str, content: Any) -> None:
+# --- how content is written --------------------------------------------------------------------------------
+
+
+def _count_lists(content: Any) -> int:
+    """Return how many lists with content there are outside of other lists."""
     match kind_of(content):
         case "dict":
-            for text, key, item in sorted_items(content):
-                _write_entry(engine, node, text, key, item)
+            return sum(_count_lists(item) for item in content.values())
         case "list":
-            _write_elements(engine, node, content)
-        case "set":
-            for element in sorted(content, key=lambda element: text_order(key_text(element))):
-                engine.put("d", f"{node}/{key_text(element)}", set_cell(element))
+            return 1 if content else 0
+    return 0
+
+
+def _group(content: Any, whole: bytes) -> bytes:
+    return whole if _count_lists(content) > MAX_OWN_LISTS else b""
+
+
+class _Seed:
+    """Writes content into a scratch document; lists go into updates of their own while they are few."""
+
+    def __init__(self, engine: Engine, group: bytes = b"", list_engine: Engine | None = None) -> None:
+        self.engine = engine
+        self.group = group
+        self.list_engine = list_engine
+        """Where lists are written; None: each in an update of its own."""
+        self.list_updates: list[bytes] = []
+
+    def reference(self, kind: Kind, item: Any, generation: int) -> Reference:
+        if kind == "list" and item:
+            return Reference(kind, list_nonce(item, generation, self.group))
+        return Reference(kind, generation)
+
+    def content(self, node: str, content: Any, layer: str) -> None:
+        match kind_of(content):
+            case "dict":
+                for _, key, item in sorted_items(content):
+                    self.entry(node, key, item, layer)
+            case "list":
+                self._list(node, content)
+            case "set":
+                for element in sorted(content, key=lambda element: text_order(key_text(element))):
+                    self.engine.put(layer, f"{node}/{key_text(element)}", set_cell(element))
+
+    def entry(self, node: str, key: Any, item: Any, layer: str, generation: int = 0) -> None:
+        kind, text = kind_of(item), key_text(key)
+        if kind is None:
+            self.engine.put(layer, f"{node}/{text}", dict_cell(key, encode(item)))
+            return
+        reference = self.reference(kind, item, generation)
+        self.engine.put(layer, f"{node}/{text}", dict_cell(key, encode_reference(reference)))
+        self.content(node_id(node, text, kind, reference.nonce), item, layer)
+
+    def _list(self, list_id: str, content: list[Any]) -> None:
+        if not content:
+            return
+        if self.list_engine is not None:
+            _write_elements(self.list_engine, list_id, content)
+        else:
+            self.list_updates.append(seed_list(list_id, content))
 
 
 def sorted_items(content: dict[Any, Any]) -> list[tuple[str, Any, Any]]:
@@ -125,17 +190,8 @@ def sorted_items(content: dict[Any, Any]) -> list[tuple[str, Any, Any]]:
     return sorted(items, key=lambda item: text_order(item[0]))
 
 
-def _write_entry(engine: Engine, node: str, text: str, key: Any, item: Any) -> None:
-    kind = kind_of(item)
-    if kind is None:
-        engine.put("d", f"{node}/{text}", dict_cell(key, encode(item)))
-        return
-    reference = Reference(kind, list_nonce(item, 0) if kind == "list" and item else 0)
-    engine.put("d", f"{node}/{text}", dict_cell(key, encode_reference(reference)))
-    _write_content(engine, node_id(node, text, kind, reference.nonce), item)
-
-
 def _write_elements(engine: Engine, node: str, content: list[Any]) -> None:
+    """Write a list's elements and all that is inside them."""
     children: list[tuple[Reference, Any]] = []
     for index, item in enumerate(content):
         kind = kind_of(item)
@@ -145,48 +201,27 @@ def _write_elements(engine: Engine, node: str, content: list[Any]) -> None:
             reference = Reference(kind, element_nonce(item, index))
             engine.insert(node, index, encode_reference(reference))
             children.append((reference, item))
+    inside = _Seed(engine, list_engine=engine)
     for reference, item in children:
-        _write_content(engine, node_id(node, "", reference.kind, reference.nonce), item)
-
-
-# --- a readable file that came without its document --------------------------------------------------------
-
-
-def import_content(default: Any, content: Any, version: int, client_id: int) -> list[bytes]:
-    """Return the updates of a document that was started with a default and found its content in a file.
-
-    Where the file differs from the default it counts as chosen; the content of its lists is seeded, so that the
-    same file on two devices stays one.
-    """
-    engine = Engine(client_id)
-    updates = [seed_document(default, version)]
-    importer = _Importer(engine, updates, version)
-    engine.begin()
-    kind = kind_of(default)
-    assert kind is not None
-    if kind == "list":
-        importer.root_list(default, content)
-    else:
-        importer.content(root_id(Reference(kind, 0)), default, content)
-    return [*updates, *engine.commit()]
+        inside.content(node_id(node, "", reference.kind, reference.nonce), item, "d")
 
 
 class _Importer:
     """Writes the difference between a default and a file's content as chosen cells."""
 
-    def __init__(self, engine: Engine, updates: list[bytes], version: int) -> None:
-        self.engine = engine
-        self.updates = updates
-        self.version = version
+    def __init__(self, seed: _Seed) -> None:
+        self.seed = seed
+        self.engine = seed.engine
 
-    def root_list(self, default: list[Any], content: list[Any]) -> None:
-        if canonical(default) == canonical(content):
-            return
-        reference = Reference("list", 0)
-        if content:
-            update, reference = seed_list("", "", content, 0, self.version)
-            self.updates.append(update)
-        self.engine.put("p", ROOT_ENTRY, encode_reference(reference))
+    def root(self, default: Any, content: Any) -> None:
+        kind = kind_of(content)
+        assert kind is not None
+        if kind != "list":
+            self.content(root_id(Reference(kind, 0)), default, content)
+        elif canonical(default) != canonical(content):
+            reference = self.seed.reference(kind, content, 0)
+            self.engine.put("p", ROOT_ENTRY, encode_reference(reference))
+            self.seed.content(root_id(reference), content, "c")
 
     def content(self, node: str, default: Any, content: Any) -> None:
         if kind_of(content) == "set":
@@ -195,31 +230,20 @@ class _Importer:
             for element in content - default:
                 self.engine.put("c", f"{node}/{key_text(element)}", set_cell(element))
             return
-        for _, key, _ in sorted_items({**default, **content}):
-            self._entry(node, key, default.get(key, ABSENT), content.get(key, ABSENT))
+        for text, key, _ in sorted_items({**default, **content}):
+            self._entry(node, text, key, default.get(key, ABSENT), content.get(key, ABSENT))
 
-    def _entry(self, node: str, key: Any, default: Any, item: Any) -> None:
-        text = key_text(key)
-        entry = f"{node}/{text}"
+    def _entry(self, node: str, text: str, key: Any, default: Any, item: Any) -> None:
         kind, default_kind = kind_of(item), kind_of(default)
-        if item is not ABSENT and kind is not None and kind == default_kind and kind != "list":
+        if kind is not None and kind == default_kind and kind != "list":
             self.content(node_id(node, text, kind, 0), default, item)
             return
         if item is not ABSENT and default is not ABSENT and canonical(default) == canonical(item):
             return
-        generation = 0
-        if default_kind is not None:
-            generation = 1
-            self.engine.put("g", entry, generation)
+        generation = 0 if default_kind is None else 1
+        if generation:
+            self.engine.put("g", f"{node}/{text}", generation)
         if item is ABSENT:
-            self.engine.put("c", entry, TOMBSTONE_CELL)
-        elif kind is None:
-            self.engine.put("c", entry, dict_cell(key, encode(item)))
-        elif kind == "list" and item:
-            update, reference = seed_list(node, text, item, generation, self.version)
-            self.updates.append(update)
-            self.engine.put("c", entry, dict_cell(key, encode_reference(reference)))
+            self.engine.put("c", f"{node}/{text}", TOMBSTONE_CELL)
         else:
-            self.engine.put("c", entry, dict_cell(key, encode_reference(Reference(kind, generation))))
-            if item:
-                self.content(node_id(node, text, kind, generation), type(item)(), item)
+            self.seed.entry(node, key, item, "c", generation)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinysync.crdt.ids import MAX_CLIENT
 from tinysync.crdt.ops import ABSENT
-from tinysync.crdt.values import At, decode, encode_at
+from tinysync.crdt.values import SCALAR_TYPES, At, Reference, decode, encode_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -37,7 +37,15 @@ class Slot:
 def slot_of(cell: Any) -> Slot:
     """Return the slot that a raw array element makes."""
     value = decode(cell)
-    return Slot(None, value) if isinstance(value, At) else Slot(value)
+    if isinstance(value, At):
+        return Slot(None, value)
+    return Slot(value if type(value) in SCALAR_TYPES or isinstance(value, Reference) else None)
+
+
+def holds_at(delta: Delta) -> bool:
+    """Tell whether a change of an array moves elements."""
+    cells = (cell for step in delta for cell in step.get("insert", ()) if isinstance(cell, (bytes, bytearray)))
+    return any(isinstance(decode(cell), At) for cell in cells)
 
 
 def override_key(list_id: str, identity: Identity) -> str:
@@ -146,7 +154,7 @@ class Sequence:
         if cell is ABSENT:
             self.overrides.pop(identity, None)
         else:
-            self.overrides[identity] = decode(cell)
+            self.overrides[identity] = slot_of(cell).raw
 
     # --- local changes -------------------------------------------------------------------------------------
 

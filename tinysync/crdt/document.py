@@ -1,0 +1,379 @@
+"""The document behind one tracked structure.
+
+It keeps the live containers and the CRDT document in step: what was edited locally is written into the document,
+what comes from other replicas is patched into the live containers, and at any time the live structure is what
+the document shows. All methods are called under the lock of the tracker that owns the document.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from tinysync.crdt.check import UpdateInfo, check_state_vector, check_update
+from tinysync.crdt.engine import Applied, Engine
+from tinysync.crdt.entries import root_id, root_reference
+from tinysync.crdt.ids import HOURS_AHEAD, SEED_CLIENTS, new_client_id, seed_version
+from tinysync.crdt.node import Node, node_of
+from tinysync.crdt.ops import ABSENT, Op, Put
+from tinysync.crdt.patching import Patch, Patcher
+from tinysync.crdt.seed import EPOCH, FORMAT
+from tinysync.crdt.sequence import Sequence, parse_override_key
+from tinysync.crdt.values import encode, key_text
+from tinysync.crdt.view import view
+from tinysync.crdt.writing import write_ops
+from tinysync.errors import BadUpdate, EngineFailure, KindMismatch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from tinysync.model import Kind
+
+RENEW_AFTER: Final = 3600.0
+"""Seconds after which a session whose links were down takes a new client id."""
+
+
+@dataclass(slots=True)
+class Received:
+    """Updates of others that are in the engine but do not show yet; ``Document.show`` makes them show."""
+
+    applied: Applied
+    new: bool
+    """False if the document already held everything."""
+    pending: bool
+    """True if an update refers to others that are missing: a diff must be requested."""
+
+
+@dataclass(slots=True)
+class _Mirror:
+    """What Python keeps beside the engine, so that it need not be asked."""
+
+    nodes: dict[str, Node] = field(default_factory=dict)
+    """The containers that show, by node id."""
+    sequences: dict[str, Sequence] = field(default_factory=dict)
+    """All lists, also those that do not show."""
+    hidden: dict[str, set[str]] = field(default_factory=dict)
+    """Key texts of the cells of dict and set nodes that do not show."""
+
+
+class Document:
+    """The nodes, the engine and the exchange of updates of one structure.
+
+    ``make(kind, node)`` returns a new empty live container whose ``_node`` is the node; ``version`` is the
+    ``version=`` of the app, for seeds. Create it, then ``load`` it.
+    """
+
+    def __init__(self, kind: Kind, make: Callable[[Kind, Node], Any], version: int = 0) -> None:
+        self.kind = kind
+        self.version = version
+        self.root = Node(kind, None, None)
+        self._make = make
+        self._mirror = _Mirror()
+        self._pending: dict[bytes, UpdateInfo] = {}
+        self._highest_session = 0
+        self._edited = False
+        self._renewed_at = 0.0
+        self._renew_wanted = False
+        self._stamp_time = 0
+        self._touched: set[str] = set()
+        self._moved: set[str] = set()
+        self.engine = Engine(new_client_id(0))
+
+    # --- opening and rebuilding ----------------------------------------------------------------------------
+
+    def load(self, updates: Iterable[bytes]) -> None:
+        """Fill the document with what a storage holds, under a new client id, and build the live structure.
+
+        Raises BadUpdate if bytes are not of this format and KindMismatch if the root is of another kind.
+        """
+        self._fill(list(updates))
+        self._check_meta()
+        self.root.container = self._make(self.kind, self.root)
+        Patcher(self).show_root()
+
+    def rebuild(self, updates: Iterable[bytes]) -> None:
+        """Replace the document by what a storage holds, under a new client id; the live structure is that already.
+
+        This is the way back when an update could not be logged: an update that is missing from the log would
+        make every later one of its client unusable after a restart.
+        """
+        self._fill(list(updates))
+        self._adopt(self.root)
+
+    def _fill(self, updates: list[bytes]) -> None:
+        infos = [check_update(update) for update in updates]
+        self._note_sessions(infos)
+        self.engine = Engine(new_client_id(self._highest_session))
+        self._edited = False
+        self._mirror = _Mirror()
+        self._pending = {}
+        applied = self._apply(zip(updates, infos, strict=True))
+        for root in ("c", "p", "d"):
+            for entry in applied.cells[root]:
+                node, slash, text = entry.partition("/")
+                if slash:
+                    self.hidden.setdefault(node, set()).add(text)
+        self.follow_lists(applied)
+        with self.engine.reading():
+            reference, layer = root_reference(self.engine.get, self.kind)
+        self.root.nonce = reference.nonce
+        self.root.id = root_id(reference)
+        self.root.seeded = layer == "d"
+
+    def _check_meta(self) -> None:
+        with self.engine.reading():
+            version, epoch, kind = (self.engine.get("meta", key) for key in ("format", "epoch", "kind"))
+        if version is not ABSENT and int(version) > FORMAT:
+            raise BadUpdate(f"the document has format {int(version)}; this tinysync knows {FORMAT}: upgrade it")
+        if kind is not ABSENT and kind != self.kind:
+            raise KindMismatch(f"the document's root is a {kind}, not a {self.kind}")
+        if epoch is not ABSENT and int(epoch) != EPOCH:
+            raise BadUpdate(f"the document is of epoch {int(epoch)}; this tinysync knows {EPOCH}: upgrade it")
+
+    def _adopt(self, node: Node) -> None:
+        """Register a live container and those inside it, and sort out which of its cells do not show."""
+        self.nodes[node.id] = node
+        container = node.container
+        if node.kind == "list":
+            self.sequence(node.id)
+        else:
+            rest = self.hidden.pop(node.id, set()) - {key_text(key) for key in container}
+            node.absent = rest or None
+        if node.kind != "set":
+            for value in container.values() if node.kind == "dict" else container:
+                child = node_of(value)
+                if child is not None:
+                    self._adopt(child)
+
+    # --- the mirror ----------------------------------------------------------------------------------------
+
+    @property
+    def nodes(self) -> dict[str, Node]:
+        """The containers that show, by node id."""
+        return self._mirror.nodes
+
+    @property
+    def sequences(self) -> dict[str, Sequence]:
+        """All lists by node id, also those that do not show."""
+        return self._mirror.sequences
+
+    @property
+    def hidden(self) -> dict[str, set[str]]:
+        """Key texts of the cells of dict and set nodes that do not show."""
+        return self._mirror.hidden
+
+    def sequence(self, list_id: str) -> Sequence:
+        """Return the mirror of a list."""
+        sequence = self.sequences.get(list_id)
+        if sequence is None:
+            sequence = self.sequences[list_id] = Sequence(list_id)
+        return sequence
+
+    def has_hidden(self, identifier: str, kind: Kind) -> bool:
+        """Tell whether cells are left of a container that does not show."""
+        if kind == "list":
+            sequence = self.sequences.get(identifier)
+            return sequence is not None and bool(sequence.slots)
+        return bool(self.hidden.get(identifier))
+
+    def make(self, kind: Kind, node: Node) -> Any:
+        """Return a new live container for a node."""
+        return self._make(kind, node)
+
+    def follow_lists(self, applied: Applied) -> None:
+        """Bring the mirrors of all lists up to what was applied."""
+        for list_id, delta in applied.deltas:
+            sequence = self.sequence(list_id)
+            sequence.apply_delta(delta)
+            self.note_stamps(sequence)
+        for key, cell in applied.cells["o"].items():
+            place = parse_override_key(key)
+            if place is not None:
+                self.sequence(place[0]).apply_override(place[1], cell)
+
+    # --- local edits ---------------------------------------------------------------------------------------
+
+    def commit(self, ops: list[Op]) -> list[bytes]:
+        """Write a transaction's journal into the document and return the updates it made.
+
+        Raises EngineFailure if the engine fails; then the document must be rebuilt from the storage.
+        """
+        if self._renew_wanted or not self._edited:
+            self._renew_if_due()
+        engine = self.engine
+        engine.begin()
+        try:
+            first = ops[0]
+            if len(ops) == 1 and type(first) is Put and self._write_simple(first):
+                return engine.commit()
+            self._sweep()
+            write_ops(self, ops)
+            return engine.commit()
+        except BaseException as error:
+            if engine.txn is not None:
+                engine.commit()
+            if isinstance(error, Exception) or type(error).__name__ == "PanicException":
+                raise EngineFailure(f"the CRDT engine failed on a local edit: {error!r}") from error
+            raise
+
+    def _write_simple(self, op: Put) -> bool:
+        """Write the commonest edit, a plain value under a str key, without the machinery for all others."""
+        node = op.node
+        if type(op.key) is not str or op.default or op.removed or op.new is ABSENT or node.absent or node.seeded:
+            return False
+        if node.kind != "dict" or not node.id or isinstance(op.new, (dict, list, set)):
+            return False
+        self.engine.put("c", f"{node.id}/{key_text(op.key)}", encode(op.new))
+        return True
+
+    def list_touched(self, list_id: str) -> None:
+        """Remember that another replica changed a list, which may leave orphans in it."""
+        self._touched.add(list_id)
+
+    def _next_stamp(self) -> tuple[int, int]:
+        """Return a stamp (hybrid logical clock in ms, client) above all that the document has seen."""
+        self._stamp_time = max(self._stamp_time + 1, time.time_ns() // 1_000_000)
+        return self._stamp_time, self.engine.client_id
+
+    def reorder(self, list_id: str, order: list[int]) -> None:
+        """Permute the elements of a list."""
+        sequence = self.sequence(list_id)
+        sequence.reorder(self.engine, order, self._next_stamp)
+        self._moved.add(list_id)
+
+    def note_stamps(self, sequence: Sequence) -> None:
+        """Keep the clock of stamps above those of others, unless they are far in the future."""
+        if sequence.ats:
+            self._moved.add(sequence.list_id)
+            limit = time.time_ns() // 1_000_000 + HOURS_AHEAD * 3_600_000
+            stamps = (slot.at.stamp[0] for slot in sequence.slots if slot.at is not None)
+            self._stamp_time = max(self._stamp_time, max((s for s in stamps if s <= limit), default=0))
+
+    def _sweep(self) -> None:
+        """Delete ats and overrides whose anchor is known to be deleted (not merely still to come)."""
+        touched, self._touched = self._touched, set()
+        dirty = [s for s in map(self.sequences.get, touched) if s is not None and (s.ats or s.overrides)]
+        clocks = check_state_vector(self.engine.state_vector()) if dirty else {}
+        for sequence in dirty:
+            ats, overrides = sequence.orphans(self.engine)
+            gone_ats = [s for s in ats if s.at and s.at.identity[1] < clocks.get(s.at.identity[0], 0)]
+            gone_overrides = [i for i in overrides if i[1] < clocks.get(i[0], 0)]
+            if gone_ats or gone_overrides:
+                sequence.sweep(self.engine, gone_ats, gone_overrides)
+
+    # --- client ids ----------------------------------------------------------------------------------------
+
+    def _note_sessions(self, infos: Iterable[UpdateInfo]) -> None:
+        for info in infos:
+            for client, _, _ in info.blocks:
+                if self._highest_session < client < SEED_CLIENTS:
+                    self._highest_session = client
+
+    def links_were_down(self) -> None:
+        """Take a new client id at the next edit, at most hourly, so that the later session's writes win."""
+        self._renew_wanted = True
+
+    def _renew_if_due(self) -> None:
+        now = time.monotonic()
+        overtaken = not self._edited and self._highest_session > self.engine.client_id
+        if overtaken or (self._renew_wanted and now - self._renewed_at >= RENEW_AFTER):
+            self.renew_client_id()
+        self._renew_wanted = False
+        self._edited = True
+
+    def renew_client_id(self) -> None:
+        """Go on under a client id that was never used."""
+        engine = Engine(new_client_id(max(self._highest_session, self.engine.client_id)))
+        engine.apply([self.engine.diff()], self.sequences)
+        self.engine = engine
+        self._edited = False
+        self._renewed_at = time.monotonic()
+
+    # --- updates of others ---------------------------------------------------------------------------------
+
+    def receive(self, updates: list[bytes]) -> Received:
+        """Check updates of others and put them into the engine, without showing them yet.
+
+        Raises BadUpdate if one is not of this format; then nothing was changed, unless the error's cause is the
+        engine's: then the document must be rebuilt. Raises EngineFailure if the engine panics.
+        """
+        infos = [check_update(update) for update in updates]
+        self._check_own_blocks(infos)
+        self._settle_moved_lists()
+        parked = set(self._pending)
+        applied = self._apply(zip(updates, infos, strict=True))
+        self._note_sessions(infos)
+        new = applied.events > 0 or not parked.issuperset(self._pending)
+        return Received(applied, new, pending=any(update in self._pending for update in updates))
+
+    def _apply(self, arrived: Iterable[tuple[bytes, UpdateInfo]]) -> Applied:
+        infos = dict(arrived)
+        lists = {list_id for info in (*infos.values(), *self._pending.values()) for list_id in info.lists}
+        return self.engine.apply(self._take_ready(infos.items()), lists)
+
+    def _settle_moved_lists(self) -> None:
+        """Work out how the lists with moved elements show while the engine and the mirror still agree."""
+        with self.engine.reading():
+            for list_id in list(self._moved):
+                sequence = self.sequences.get(list_id)
+                if sequence is None or not sequence.ats:
+                    self._moved.discard(list_id)
+                else:
+                    sequence.shown(self.engine)
+
+    def _check_own_blocks(self, infos: list[UpdateInfo]) -> None:
+        own = self.engine.client_id
+        ends = [end for info in infos for client, _, end in info.blocks if client == own]
+        if ends and max(ends) > check_state_vector(self.engine.state_vector()).get(own, 0):
+            # Somebody knows more of our id than we do: this folder was rolled back or copied.
+            self.renew_client_id()
+
+    def _take_ready(self, arrived: Iterable[tuple[bytes, UpdateInfo]]) -> list[bytes]:
+        """Return the updates that can be applied now, in an order in which they can; park the others.
+
+        The engine would integrate blocks with a gap before them, and then report changes wrongly.
+        """
+        clocks = check_state_vector(self.engine.state_vector())
+        waiting = dict([*self._pending.items(), *arrived])
+        ready: list[bytes] = []
+        progress = True
+        while progress:
+            progress = False
+            for update, info in list(waiting.items()):
+                if info.is_ready(clocks):
+                    del waiting[update]
+                    ready.append(update)
+                    progress = True
+                    for client, _, end in info.blocks:
+                        clocks[client] = max(end, clocks.get(client, 0))
+        self._pending = waiting
+        return ready
+
+    def show(self, received: Received) -> list[Patch]:
+        """Patch the live containers by what was received; return the patches, in the order they were made."""
+        return Patcher(self).show(received.applied)
+
+    # --- reads ---------------------------------------------------------------------------------------------
+
+    def state_vector(self) -> bytes:
+        """Return the encoded state vector."""
+        return self.engine.state_vector()
+
+    def diff(self, state_vector: bytes = b"\x00") -> list[bytes]:
+        """Return the updates that a replica with this state vector lacks; raises BadUpdate if it is none."""
+        check_state_vector(state_vector)
+        return [self.engine.diff(state_vector), *self._pending]
+
+    def is_complete(self) -> bool:
+        """Tell whether no update is parked; only then may the document be compacted."""
+        return not self._pending
+
+    def seeded_version(self) -> int | None:
+        """Return the highest ``version=`` whose defaults the document has seen, or None if it has seen none."""
+        clients = check_state_vector(self.engine.state_vector())
+        return max((seed_version(client) for client in clients if client >= SEED_CLIENTS), default=None)
+
+    def view(self) -> Any:
+        """Return the plain structure that the document shows, computed from the document alone."""
+        return view(self.engine, self.kind)

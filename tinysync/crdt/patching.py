@@ -1,0 +1,334 @@
+"""Updates of others into the live containers: minimal patches that keep the identity of what they do not touch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tinysync.crdt.entries import (
+    LAYERS,
+    ROOT_ENTRY,
+    dict_entry,
+    root_id,
+    root_reference,
+    set_entry,
+    shown_value,
+    text_order,
+)
+from tinysync.crdt.ids import node_id
+from tinysync.crdt.node import Node, node_of
+from tinysync.crdt.ops import ABSENT
+from tinysync.crdt.sequence import holds_at, parse_override_key
+from tinysync.crdt.values import MAX_DEPTH, Reference, encode, equal_key, key_text
+
+if TYPE_CHECKING:
+    from tinysync.crdt.document import Document
+    from tinysync.crdt.engine import Applied, Delta
+    from tinysync.crdt.sequence import Sequence, Slot
+
+
+@dataclass(slots=True)
+class Patch:
+    """One change that was made to a live container: the method that would have made it, and its arguments."""
+
+    node: Node
+    func_name: str
+    args: tuple[Any, ...]
+
+
+@dataclass(slots=True)
+class _ListChange:
+    """What happened to one live list."""
+
+    before: list[Slot] | None = None
+    """How the elements showed, if anything was or is moved in the list; else ``steps`` say it all."""
+    steps: list[tuple[int, int, list[Slot]]] = field(default_factory=list)
+    """(index, elements deleted there, slots inserted there)."""
+    assigned: set[tuple[int, int]] = field(default_factory=set)
+
+
+def same_scalar(one: Any, other: Any) -> bool:
+    """Tell whether two plain values are equal, type included (1 is not 1.0, and a NaN is itself)."""
+    return type(one) is type(other) and bool(encode(one) == encode(other))
+
+
+class Patcher:
+    """Makes one batch of updates show."""
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self.engine = document.engine
+        self.patches: list[Patch] = []
+
+    def show_root(self) -> None:
+        """Build the whole live structure."""
+        with self.engine.reading():
+            self._fill(self.document.root)
+
+    def show(self, applied: Applied) -> list[Patch]:
+        """Patch what the applied updates changed; parents before what is inside them."""
+        with self.engine.reading():
+            entries = self._sort_entries(applied)
+            lists = self._follow_lists(applied)
+            root_list_changed = self.document.kind == "list" and any(ROOT_ENTRY in applied.cells[r] for r in "pd")
+            if root_list_changed:
+                self._show_root_list()
+            nodes = {
+                node.id: node for node in map(self.document.nodes.get, {*entries, *lists}) if node is not None
+            }
+            for identifier, node in sorted(nodes.items(), key=lambda item: item[1].depth()):
+                if self.document.nodes.get(identifier) is not node:
+                    # A change further up took it away; its cells may show again one day.
+                    if identifier in entries:
+                        self.document.hidden.setdefault(identifier, set()).update(entries[identifier])
+                    continue
+                if node.kind == "list":
+                    self._patch_list(node, lists[identifier])
+                else:
+                    for text in sorted(entries[identifier], key=text_order):
+                        self._patch_entry(node, text)
+        return self.patches
+
+    def _sort_entries(self, applied: Applied) -> dict[str, set[str]]:
+        """Return the changed key texts of nodes that show; note those of others as hidden."""
+        entries: dict[str, set[str]] = {}
+        for layer in LAYERS:
+            for entry in applied.cells[layer]:
+                identifier, slash, text = entry.partition("/")
+                if not slash or not identifier:
+                    continue
+                place = entries if identifier in self.document.nodes else self.document.hidden
+                place.setdefault(identifier, set()).add(text)
+        return {key: texts for key, texts in entries.items() if self.document.nodes[key].kind != "list"}
+
+    # --- building and dropping containers ------------------------------------------------------------------
+
+    def _live_value(self, value: Any, parent: Node, key: Any, text: str, layer: str) -> Any:
+        """Return what stands in the live structure for a decoded value; builds containers."""
+        if not isinstance(value, Reference):
+            return value
+        if parent.depth() + 1 >= MAX_DEPTH:
+            return ABSENT if parent.kind == "dict" else None
+        node = Node(value.kind, parent, key)
+        node.id = node_id(parent.id, text, value.kind, value.nonce)
+        node.nonce = value.nonce
+        node.seeded = parent.seeded or (value.kind == "list" and layer == "d")
+        node.container = self.document.make(value.kind, node)
+        self._fill(node)
+        return node.container
+
+    def _fill(self, node: Node) -> None:
+        self.document.nodes[node.id] = node
+        container = node.container
+        if node.kind == "list":
+            sequence = self.document.sequence(node.id)
+            values = [sequence.value(slot, self.engine) for slot in sequence.anchors(self.engine)]
+            list.extend(container, [self._live_value(value, node, None, "", "c") for value in values])
+            return
+        for text in sorted(self.document.hidden.pop(node.id, ()), key=text_order):
+            value, layer = shown_value(self.engine.get, f"{node.id}/{text}")
+            if node.kind == "set":
+                element = set_entry(value, text)
+                if element is not ABSENT:
+                    set.add(container, element)
+                    continue
+            else:
+                key, value = dict_entry(value, text)
+                if value is not ABSENT:
+                    value = self._live_value(value, node, key, text, layer)
+                if value is not ABSENT:
+                    dict.__setitem__(container, key, value)
+                    continue
+            self._note_absent(node, text)
+
+    def _note_absent(self, node: Node, text: str) -> None:
+        if any(self.engine.has(layer, f"{node.id}/{text}") for layer in LAYERS):
+            node.absent = node.absent or set()
+            node.absent.add(text)
+        elif node.absent is not None:
+            node.absent.discard(text)
+
+    def _drop(self, value: Any) -> None:
+        """Detach a container, and those inside it, that an update removed."""
+        node = node_of(value)
+        if node is None:
+            return
+        node.attached = False
+        node.removed_by_other = True
+        self.document.nodes.pop(node.id, None)
+        if node.kind != "list":
+            texts = {*map(key_text, node.container), *(node.absent or ())}
+            left = {t for t in texts if any(self.engine.has(layer, f"{node.id}/{t}") for layer in LAYERS)}
+            if left:
+                self.document.hidden.setdefault(node.id, set()).update(left)
+        if node.kind != "set":
+            for item in node.container.values() if node.kind == "dict" else node.container:
+                self._drop(item)
+
+    # --- dicts and sets ------------------------------------------------------------------------------------
+
+    def _patch_entry(self, node: Node, text: str) -> None:
+        value, layer = shown_value(self.engine.get, f"{node.id}/{text}")
+        if node.kind == "set":
+            self._patch_element(node, text, set_entry(value, text))
+            return
+        key, value = dict_entry(value, text)
+        container = node.container
+        old_key = equal_key(text) if value is ABSENT else key
+        old = dict.get(container, old_key, ABSENT)
+        child = node_of(old)
+        if isinstance(value, Reference) and child is not None:
+            if child.id == node_id(node.id, text, value.kind, value.nonce):
+                child.seeded = node.seeded or (child.kind == "list" and layer == "d")
+                return
+        elif child is None and old is not ABSENT and value is not ABSENT and same_scalar_or_reference(old, value):
+            return
+        self._drop(old)
+        if value is not ABSENT:
+            value = self._live_value(value, node, key, text, layer)
+        if value is ABSENT:
+            self._note_absent(node, text)
+            if old is not ABSENT:
+                dict.__delitem__(container, old_key)
+                self.patches.append(Patch(node, "__delitem__", (old_key,)))
+            return
+        if node.absent is not None:
+            node.absent.discard(text)
+        dict.__setitem__(container, key, value)
+        self.patches.append(Patch(node, "__setitem__", (key, value)))
+
+    def _patch_element(self, node: Node, text: str, element: Any) -> None:
+        container = node.container
+        if element is ABSENT:
+            self._note_absent(node, text)
+            old = equal_key(text)
+            if old in container:
+                set.discard(container, old)
+                self.patches.append(Patch(node, "discard", (old,)))
+            return
+        if node.absent is not None:
+            node.absent.discard(text)
+        if element not in container:
+            set.add(container, element)
+            self.patches.append(Patch(node, "add", (element,)))
+
+    # --- lists ---------------------------------------------------------------------------------------------
+
+    def _follow_lists(self, applied: Applied) -> dict[str, _ListChange]:
+        """Bring the mirrors of all lists up to date; return what happened to those that show."""
+        changes: dict[str, _ListChange] = {}
+        moved = {list_id for list_id, delta in applied.deltas if holds_at(delta)}
+        for list_id, delta in applied.deltas:
+            sequence = self.document.sequence(list_id)
+            if list_id not in changes:
+                change = changes[list_id] = _ListChange()
+                if sequence.ats or list_id in moved:
+                    change.before = sequence.anchors(self.engine)
+            changes[list_id].steps += _steps(sequence, delta)
+            self.document.note_stamps(sequence)
+            self.document.list_touched(list_id)
+        for key, cell in applied.cells["o"].items():
+            place = parse_override_key(key)
+            if place is not None:
+                self.document.sequence(place[0]).apply_override(place[1], cell)
+                self.document.list_touched(place[0])
+                changes.setdefault(place[0], _ListChange()).assigned.add(place[1])
+        return {list_id: change for list_id, change in changes.items() if list_id in self.document.nodes}
+
+    def _patch_list(self, node: Node, change: _ListChange) -> None:
+        sequence = self.document.sequence(node.id)
+        if change.before is None:
+            for index, deleted, inserted in change.steps:
+                for _ in range(deleted):
+                    self._delete(node, index)
+                for offset, slot in enumerate(inserted):
+                    self._insert(node, index + offset, sequence.value(slot, self.engine))
+        else:
+            self._rearrange(node, sequence, change.before)
+        if change.assigned:
+            for index, slot in enumerate(sequence.anchors(self.engine)):
+                if slot.identity is None:
+                    sequence.identify(self.engine)
+                if slot.identity in change.assigned:
+                    self._assign(node, index, sequence.value(slot, self.engine))
+
+    def _rearrange(self, node: Node, sequence: Sequence, before: list[Slot]) -> None:
+        after = sequence.anchors(self.engine)
+        staying = set(map(id, after))
+        for index in range(len(before) - 1, -1, -1):
+            if id(before[index]) not in staying:
+                self._delete(node, index)
+        now = [slot for slot in before if id(slot) in staying]
+        known = set(map(id, now))
+        for index, slot in enumerate(after):
+            if index < len(now) and now[index] is slot:
+                continue
+            if id(slot) in known:
+                source = now.index(slot, index)
+                now.insert(index, now.pop(source))
+                list.insert(node.container, index, list.pop(node.container, source))
+                self.patches.append(Patch(node, "move", (source, index)))
+            else:
+                now.insert(index, slot)
+                self._insert(node, index, sequence.value(slot, self.engine))
+
+    def _delete(self, node: Node, index: int) -> None:
+        self._drop(list.pop(node.container, index))
+        self.patches.append(Patch(node, "__delitem__", (index,)))
+
+    def _insert(self, node: Node, index: int, value: Any) -> None:
+        live = self._live_value(value, node, None, "", "c")
+        list.insert(node.container, index, live)
+        self.patches.append(Patch(node, "insert", (index, live)))
+
+    def _assign(self, node: Node, index: int, value: Any) -> None:
+        old = node.container[index]
+        child = node_of(old)
+        if isinstance(value, Reference) and child is not None:
+            if child.id == node_id(node.id, "", value.kind, value.nonce):
+                return
+        elif child is None and same_scalar_or_reference(old, value):
+            return
+        self._drop(old)
+        live = self._live_value(value, node, None, "", "c")
+        list.__setitem__(node.container, index, live)
+        self.patches.append(Patch(node, "__setitem__", (index, live)))
+
+    def _show_root_list(self) -> None:
+        """Another version's default list, or the one that somebody edited, takes the root's place."""
+        root = self.document.root
+        reference, layer = root_reference(self.engine.get, "list")
+        root.seeded = layer == "d"
+        if root_id(reference) == root.id:
+            return
+        for value in root.container:
+            self._drop(value)
+        list.clear(root.container)
+        self.patches.append(Patch(root, "clear", ()))
+        self.document.nodes.pop(root.id, None)
+        root.nonce = reference.nonce
+        root.id = root_id(reference)
+        self._fill(root)
+        self.patches.append(Patch(root, "extend", (list(root.container),)))
+
+
+def same_scalar_or_reference(old: Any, value: Any) -> bool:
+    """Tell whether a live plain value already is what a decoded value shows."""
+    return not isinstance(value, Reference) and same_scalar(old, value)
+
+
+def _steps(sequence: Sequence, delta: Delta) -> list[tuple[int, int, list[Slot]]]:
+    """Apply a delta to a sequence and return it as steps with the new slots."""
+    sequence.apply_delta(delta)
+    steps: list[tuple[int, int, list[Slot]]] = []
+    index = 0
+    for step in delta:
+        if "retain" in step:
+            index += step["retain"]
+        elif "delete" in step:
+            steps.append((index, step["delete"], []))
+        else:
+            count = len(step["insert"])
+            steps.append((index, 0, sequence.slots[index : index + count]))
+            index += count
+    return steps

@@ -1,0 +1,273 @@
+"""Local edits into the document: replays a transaction's journal as cells, references and list elements."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tinysync.crdt.entries import LAYERS, ROOT_ENTRY, dict_cell, set_cell
+from tinysync.crdt.ids import node_id, random_nonce
+from tinysync.crdt.node import node_of
+from tinysync.crdt.ops import ABSENT, Assign, Op, Put, Removed, Reorder, Splice
+from tinysync.crdt.seed import element_nonce, list_nonce, seed_list
+from tinysync.crdt.values import TOMBSTONE_CELL, Reference, encode, encode_reference, key_text
+
+if TYPE_CHECKING:
+    from tinysync.crdt.document import Document
+    from tinysync.crdt.node import Node
+
+
+def write_ops(document: Document, ops: list[Op]) -> None:
+    """Write a journal inside the engine's open transaction."""
+    Writer(document, ops).write()
+
+
+class Writer:
+    """Replays one journal.
+
+    A container that the journal created is written once, with the content it has at the end; ops inside it need
+    no replay. One that was created and left the structure again is not written at all.
+    """
+
+    def __init__(self, document: Document, ops: list[Op]) -> None:
+        self.document = document
+        self.engine = document.engine
+        self.ops = _last_puts(ops) if len(ops) > 1 else ops
+        self.grown: dict[int, int] = {}
+        """How many elements the journal added to each list, by id of the node."""
+        for op in ops:
+            if isinstance(op, Splice):
+                self.grown[id(op.node)] = self.grown.get(id(op.node), 0) + len(op.new) - len(op.old)
+        self.fresh: set[int] = set()
+
+    def write(self) -> None:
+        """Write what the ops come to."""
+        for op in self.ops:
+            if id(op.node) in self.fresh or not op.node.id:
+                continue
+            if op.node.seeded:
+                self._pin(op.node)
+            match op:
+                case Put():
+                    self._put(op)
+                case Assign():
+                    self._assign(op)
+                case Splice():
+                    self._splice(op)
+                case Reorder():
+                    self.document.reorder(op.node.id, op.order)
+
+    # --- dicts and sets ------------------------------------------------------------------------------------
+
+    def _put(self, op: Put) -> None:
+        node, text = op.node, key_text(op.key)
+        entry = f"{node.id}/{text}"
+        self._clear(op.removed)
+        if node_of(op.old) is not None:
+            generation = self._generation(entry) + 1
+            if isinstance(node_of(op.old).nonce, int):  # type: ignore[union-attr]
+                generation = max(generation, node_of(op.old).nonce + 1)  # type: ignore[union-attr, operator]
+            self.engine.put("g", entry, generation)
+        child = node_of(op.new)
+        if op.new is ABSENT or (child is not None and not child.attached):
+            self._delete_entry(node, entry, text)
+        elif op.default:
+            self._put_default(node, entry, text, op)
+        else:
+            if node.absent is not None:
+                node.absent.discard(text)
+            if node.kind == "set":
+                self.engine.put("c", entry, set_cell(op.key))
+            elif child is None:
+                self.engine.put("c", entry, dict_cell(op.key, encode(op.new)))
+            else:
+                self._write_child(child, node.id, text, "c")
+
+    def _delete_entry(self, node: Node, entry: str, text: str) -> None:
+        if self.engine.has("d", entry) or self.engine.has("p", entry):
+            self.engine.put("c", entry, TOMBSTONE_CELL)
+            node.absent = node.absent or set()
+            node.absent.add(text)
+        else:
+            self.engine.remove("c", entry)
+
+    def _put_default(self, node: Node, entry: str, text: str, op: Put) -> None:
+        """``setdefault``: an ordinary default cell, or a seeded list."""
+        for layer in ("c", "p"):
+            self.engine.remove(layer, entry)
+        if node.absent is not None:
+            node.absent.discard(text)
+        child = node_of(op.new)
+        if child is None:
+            self.engine.put("d", entry, dict_cell(op.key, encode(op.new)))
+        else:
+            self._write_child(child, node.id, text, "d")
+
+    def _write_child(self, child: Node, parent: str, text: str, layer: str) -> None:
+        """Write a container under a dict key: its reference and its content."""
+        entry = f"{parent}/{text}"
+        content = child.container
+        if child.kind == "list" and layer == "d" and content:
+            self._seed_child(child, parent, text)
+            return
+        born_empty = len(content) == self.grown.get(id(child), 0)
+        nonce: int | bytes = random_nonce()
+        if child.kind != "list" or not content or born_empty:
+            nonce = self._free_generation(parent, text, child)
+        child.nonce = nonce
+        reference = encode_reference(Reference(child.kind, nonce))
+        self.engine.put(layer, entry, dict_cell(child.key, reference))
+        self._register(child, node_id(parent, text, child.kind, nonce))
+        self._write_content(child, layer)
+
+    def _seed_child(self, child: Node, parent: str, text: str) -> None:
+        """Write a list that everybody who seeds the same one here shares."""
+        generation = self._free_generation(parent, text, child)
+        child.nonce = list_nonce(child.container, generation)
+        self._register(child, node_id(parent, text, "list", child.nonce))
+        self.engine.integrate(seed_list(child.id, child.container))
+        reference = encode_reference(Reference("list", child.nonce))
+        self.engine.put("d", f"{parent}/{text}", dict_cell(child.key, reference))
+        self._register_seeded(child)
+
+    def _register_seeded(self, node: Node) -> None:
+        """Give the containers inside a seeded list the ids that the seed gave them."""
+        node.seeded = True
+        cells: list[Any] = []
+        for index, value in enumerate(node.container.values() if node.kind == "dict" else node.container):
+            child = node_of(value)
+            if child is None:
+                cells.append(encode(value) if node.kind == "list" else None)
+                continue
+            if node.kind == "list":
+                child.nonce = element_nonce(value, index)
+                cells.append(encode_reference(Reference(child.kind, child.nonce)))
+            else:
+                child.nonce = list_nonce(value) if child.kind == "list" and value else 0
+            text = key_text(child.key) if node.kind == "dict" else ""
+            self._register(child, node_id(node.id, text, child.kind, child.nonce))
+            self._register_seeded(child)
+        if node.kind == "list":
+            self.document.sequence(node.id).apply_delta([{"insert": cells}])
+
+    def _write_content(self, node: Node, layer: str) -> None:
+        match node.kind:
+            case "dict":
+                for key, value in node.container.items():
+                    child = node_of(value)
+                    if child is None:
+                        self.engine.put(layer, f"{node.id}/{key_text(key)}", dict_cell(key, encode(value)))
+                    else:
+                        self._write_child(child, node.id, key_text(key), layer)
+            case "set":
+                for element in node.container:
+                    self.engine.put(layer, f"{node.id}/{key_text(element)}", set_cell(element))
+            case "list":
+                self._insert(node, 0, node.container)
+
+    def _generation(self, entry: str) -> int:
+        cell = self.engine.get("g", entry)
+        return 0 if cell is ABSENT else int(cell)
+
+    def _free_generation(self, parent: str, text: str, child: Node) -> int:
+        """Return the generation under which a container created now is really empty."""
+        entry = f"{parent}/{text}"
+        generation = first = self._generation(entry)
+        while self.document.has_hidden(node_id(parent, text, child.kind, generation), child.kind):
+            generation += 1
+        if generation != first:
+            self.engine.put("g", entry, generation)
+        return generation
+
+    # --- lists ---------------------------------------------------------------------------------------------
+
+    def _assign(self, op: Assign) -> None:
+        self._clear(op.removed)
+        sequence = self.document.sequence(op.node.id)
+        child = node_of(op.new)
+        if child is None or not child.attached:
+            value = None if child is not None else op.new
+            sequence.assign(self.engine, op.index, value, encode(value))
+            return
+        reference = self._name_element(op.node, child)
+        sequence.assign(self.engine, op.index, reference, encode_reference(reference))
+        self._write_content(child, "c")
+
+    def _splice(self, op: Splice) -> None:
+        self._clear(op.removed)
+        if op.old:
+            self.document.sequence(op.node.id).delete(self.engine, op.index, len(op.old))
+        if op.new:
+            self._insert(op.node, op.index, op.new)
+
+    def _insert(self, node: Node, index: int, values: list[Any]) -> None:
+        items: list[tuple[Any, Any]] = []
+        children: list[Node] = []
+        for value in values:
+            child = node_of(value)
+            if child is None:
+                items.append((value, encode(value)))
+            elif not child.attached:
+                items.append((None, None))
+            else:
+                reference = self._name_element(node, child)
+                items.append((reference, encode_reference(reference)))
+                children.append(child)
+        self.document.sequence(node.id).insert(self.engine, index, items)
+        for child in children:
+            self._write_content(child, "c")
+
+    def _name_element(self, parent: Node, child: Node) -> Reference:
+        child.nonce = random_nonce()
+        self._register(child, node_id(parent.id, "", child.kind, child.nonce))
+        return Reference(child.kind, child.nonce)
+
+    # --- both ----------------------------------------------------------------------------------------------
+
+    def _register(self, node: Node, identifier: str) -> None:
+        node.id = identifier
+        self.document.nodes[identifier] = node
+        self.fresh.add(id(node))
+
+    def _clear(self, removed: list[Removed]) -> None:
+        """Clear the cells of containers that left the structure, to save space."""
+        for item in removed:
+            node = item.node
+            if not node.id:
+                continue
+            self.document.nodes.pop(node.id, None)
+            if node.kind == "list":
+                self.document.sequence(node.id).clear(self.engine)
+                del self.document.sequences[node.id]
+                continue
+            for text in {*map(key_text, item.content), *(node.absent or ())}:
+                for layer in LAYERS:
+                    self.engine.remove(layer, f"{node.id}/{text}")
+
+    def _pin(self, node: Node | None) -> None:
+        """Write the reference of every seeded list around an edit as a pinned cell: the edit keeps the list."""
+        while node is not None:
+            if node.kind == "list" and (node.parent is None or node.parent.kind == "dict"):
+                parent = node.parent
+                entry = f"{parent.id}/{key_text(node.key)}" if parent else ROOT_ENTRY
+                if not (self.engine.has("c", entry) or self.engine.has("p", entry)):
+                    cell = encode_reference(Reference("list", node.nonce))
+                    self.engine.put("p", entry, dict_cell(node.key, cell) if parent else cell)
+            node = node.parent
+
+
+def _last_puts(ops: list[Op]) -> list[Op]:
+    """Keep only the last of several writes of one entry: nobody ever sees the others."""
+    places: dict[tuple[int, Any], int] = {}
+    kept: list[Op | None] = []
+    for op in ops:
+        if isinstance(op, Put):
+            place = places.get((id(op.node), op.key))
+            before = None if place is None else kept[place]
+            places[id(op.node), op.key] = len(kept)
+            if isinstance(before, Put) and place is not None:
+                kept[place] = None
+                removed = [*before.removed, *op.removed]
+                kept.append(Put(op.node, op.key, before.old, op.new, default=op.default, removed=removed))
+                continue
+        kept.append(op)
+    return [op for op in kept if op is not None]
