@@ -1,0 +1,112 @@
+"""What the tracked dict, list and set have in common."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tinysync.errors import UsageError
+from tinysync.tracked.detached import detached_edit
+from tinysync.tracked.plain import plain
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+    from types import TracebackType
+    from typing import Self
+
+    from tinysync.crdt.node import Node
+    from tinysync.tracked.detached import DetachedEdit
+    from tinysync.tracked.edit import Edit
+    from tinysync.tracked.recorder import Recorder
+
+
+class Tracked:
+    """A container whose changes are recorded, as long as it is part of a tracked structure.
+
+    It is a real dict, list or set, and reads are the builtin's own. A container that was made by calling its
+    class, or that left the structure, is *detached*: it works like the builtin, and nothing is recorded.
+
+    ``with container:`` (or ``async with``) is a transaction on the whole structure. Copies, deep copies and
+    pickles are plain. What writes to a list or dict past its methods (``heapq``, ``list.append(tracked, 1)``) is
+    not seen.
+    """
+
+    __slots__ = ()
+
+    _node: Node | None
+    _tracker: Recorder | None
+
+    def __new__(cls, *_args: Any, **_kwargs: Any) -> Self:
+        """Return an empty, detached container; the builtin's ``__init__`` fills it."""
+        self = super().__new__(cls)
+        bind(self, None, None)
+        return self
+
+    def __init__(self, /, *args: Any, **kwargs: Any) -> None:
+        if is_attached(self):
+            raise UsageError(f"cannot initialise a {type(self).__name__} again that is part of a structure")
+        super().__init__(*args, **kwargs)
+
+    @property
+    def __subject__(self) -> Any:
+        """A deep copy as a plain dict, list or set."""
+        return plain(self)
+
+    def __enter__(self) -> Self:
+        self._transaction_tracker().__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool | None:
+        assert self._tracker is not None
+        return self._tracker.__exit__(kind, error, traceback)
+
+    async def __aenter__(self) -> Self:
+        await self._transaction_tracker().__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool | None:
+        assert self._tracker is not None
+        return await self._tracker.__aexit__(kind, error, traceback)
+
+    def _transaction_tracker(self) -> Recorder:
+        if not is_attached(self) or self._tracker is None:
+            raise UsageError(
+                f"cannot open a transaction on a {type(self).__name__} that is not part of a structure; "
+                "open it on the structure itself",
+            )
+        return self._tracker
+
+
+def bind(container: Tracked, node: Node | None, tracker: Recorder | None) -> None:
+    """Say which node a container stands for, and who records its changes."""
+    object.__setattr__(container, "_node", node)
+    object.__setattr__(container, "_tracker", tracker)
+
+
+def is_attached(container: Tracked) -> bool:
+    """Tell whether a container is part of a structure."""
+    return container._node is not None and container._node.attached
+
+
+def editing(
+    container: Tracked,
+    func_name: str,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any] | None = None,
+) -> AbstractContextManager[Edit | DetachedEdit]:
+    """Return the context in which a mutating method makes its edits."""
+    node = container._node
+    if node is not None and node.attached:
+        tracker = container._tracker
+        assert tracker is not None
+        return tracker.edit(container, func_name, args, kwargs)
+    return detached_edit(container)

@@ -1,0 +1,32 @@
+"""Plain dicts, lists and sets: telling them from scalars, and copying them out."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Mapping, MutableSequence, MutableSet
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from tinysync.model import Kind
+
+_KINDS: Final[tuple[tuple[Kind, tuple[type, ...]], ...]] = (
+    ("dict", (dict, Mapping)),
+    ("list", (list, MutableSequence)),
+    ("set", (set, MutableSet)),
+)
+
+
+def kind_of(value: Any) -> Kind | None:
+    """Return as which kind of container a value is held, or None if it is none."""
+    if isinstance(value, (bytearray, array)):
+        return None
+    return next((kind for kind, types in _KINDS if isinstance(value, types)), None)
+
+
+def plain(value: Any) -> Any:
+    """Return a deep copy of a container that is made of plain dicts, lists and sets; other values as they are."""
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    return set(value) if isinstance(value, set) else value
