@@ -1,0 +1,158 @@
+"""The updates of one structure as files: op files that grow, snapshots that replace them."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import secrets
+import time
+import warnings
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Final
+
+from tinysync.errors import DamagedFileWarning, StorageError
+from tinysync.model import DeviceId
+from tinysync.storage.appending import AppendFile
+from tinysync.storage.atomic import TEMP_SUFFIX, replace_file
+from tinysync.storage.contract import Opened
+from tinysync.storage.failures import storage_error, storage_errors
+from tinysync.storage.lock import ProcessLock
+from tinysync.storage.records import OPS_MAGIC, OpRecord, encode_op, frame
+from tinysync.storage.recovery import OPS_SUFFIX, encode_snapshot, read_folder, snapshot_name
+
+if TYPE_CHECKING:
+    from tinysync.storage.atomic import Durability
+    from tinysync.storage.names import Paths
+
+_DEVICE: Final = re.compile(rb"[0-9a-f]{32}\n?")
+_UNWRITABLE: Final = (
+    "Make the folder writable for this program, or give track() another one by folder=, or persist=False."
+)
+_FULL: Final = "The change was not saved; see that the disk is there, writable and not full, and try again."
+
+
+class FileStorage:
+    """The storage of a structure in its state folder.
+
+    ``durability='os'``: what ``append`` acknowledged survives the death of the process; ``'disk'``: a loss of
+    power too. See :class:`tinysync.storage.contract.Storage`.
+    """
+
+    def __init__(self, paths: Paths, durability: Durability = "os") -> None:
+        self._paths = paths
+        self._folder = paths.state
+        self._durability: Durability = durability
+        self._lock: ProcessLock | None = None
+        self._writer: AppendFile | None = None
+        self._names: set[str] = set()
+        """The files whose records the caller has: a snapshot may replace these and no others."""
+
+    def open(self) -> Opened:
+        """Take the lock, repair what is damaged, and return what is there. Raise DocumentInUse, StorageError."""
+        lock = ProcessLock(self._folder)
+        with storage_errors("open the state folder", self._folder, _UNWRITABLE):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            lock.acquire(self._paths.readable)
+            try:
+                self._sweep()
+                device = self._device()
+                records, size = self._read()
+            except BaseException:
+                lock.release()
+                raise
+        self._lock = lock
+        return Opened(device, records, existed=bool(records), file_bytes=size)
+
+    def append(self, record: OpRecord) -> None:
+        """Add a record to this session's op file. Raise StorageError; then the file is as before."""
+        data = frame(encode_op(record))
+        self._require_open()
+        try:
+            (self._writer or self._begin()).append(data)
+        except BaseException as error:
+            # The end of a file that failed is not to be relied on: the next record begins a new one.
+            with contextlib.suppress(OSError):
+                self._end()
+            if isinstance(error, OSError):
+                raise storage_error("save a change in", self._folder, _FULL, error) from error
+            raise
+
+    def reread(self) -> list[OpRecord]:
+        """Return every record on disk. Raise StorageError."""
+        self._require_open()
+        with storage_errors("read", self._folder, "See that the folder is there and readable."):
+            self._end()
+            records, _size = self._read()
+        return records
+
+    def compact(self, update: bytes) -> None:
+        """Write ``update`` as a snapshot, then delete what it replaces. Raise StorageError; nothing is lost."""
+        self._require_open()
+        with storage_errors("write a snapshot into", self._folder, "Nothing is lost: the op files are kept."):
+            self._end()
+            replaces = sorted(self._names)
+            data = encode_snapshot(update, replaces, _now_ms())
+            name = snapshot_name(blake2b(data, digest_size=16).hexdigest())
+            replace_file(self._folder / name, data, "disk")
+            self._names = {name}
+            for old in replaces:
+                # What cannot be deleted now does no harm, and is deleted when the folder is opened again.
+                with contextlib.suppress(OSError):
+                    (self._folder / old).unlink()
+
+    def close(self) -> None:
+        """Close this session's op file and release the lock."""
+        if self._lock is not None:
+            lock, self._lock = self._lock, None
+            try:
+                self._end()
+            finally:
+                lock.release()
+
+    def _require_open(self) -> None:
+        if self._lock is None:
+            raise StorageError(f"The state of {self._paths.readable} is not open.")
+
+    def _begin(self) -> AppendFile:
+        name = f"{_now_ms():012x}-{secrets.token_hex(4)}{OPS_SUFFIX}"
+        self._writer = AppendFile(self._folder / name, OPS_MAGIC, self._durability)
+        self._names.add(name)
+        return self._writer
+
+    def _end(self) -> None:
+        if self._writer is not None:
+            writer, self._writer = self._writer, None
+            writer.close()
+
+    def _read(self) -> tuple[list[OpRecord], int]:
+        contents = read_folder(self._folder)
+        self._names = set(contents.names)
+        return contents.records, contents.file_bytes
+
+    def _sweep(self) -> None:
+        """Delete the temporary file of a process that was killed."""
+        for temp in self._folder.glob(f".*{TEMP_SUFFIX}"):
+            temp.unlink(missing_ok=True)
+
+    def _device(self) -> DeviceId:
+        path = self._folder / "device"
+        try:
+            text = path.read_bytes()
+        except FileNotFoundError:
+            text = b""
+        else:
+            if not _DEVICE.fullmatch(text):
+                warnings.warn(
+                    f"{path} does not hold a device id; this device goes on under a new one.",
+                    DamagedFileWarning,
+                    stacklevel=3,
+                )
+                text = b""
+        if not text:
+            text = secrets.token_hex(16).encode() + b"\n"
+            replace_file(path, text, "disk")
+        return DeviceId(text.decode().strip())
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,197 @@
+"""The readable file of a structure: a view for people, whose edits count, and are never overwritten."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from tinysync.errors import UnreadableFile
+from tinysync.storage.atomic import replace_file
+from tinysync.storage.base import BaseFile, digest
+from tinysync.storage.failures import storage_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tinysync.storage.atomic import Durability
+    from tinysync.storage.names import Paths
+
+_SETTLING_SECONDS: Final = 0.05
+_SETTLING_ROUNDS: Final = 40
+_ADVICE: Final = "What was changed is kept in the op log; see that the place is there, writable and not full."
+
+
+class Load(Protocol):
+    """Turns the bytes of a file into a structure, None if it holds nothing; raises UnreadableFile."""
+
+    def __call__(self, data: bytes, place: object) -> Any:
+        """Return the structure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Untouched:
+    """The file holds what the program wrote."""
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """There is no file, or one without content: never an edit, to be written again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edited:
+    """The file was edited by hand: ``file_value`` is what it says now, ``base_value`` what it said before.
+
+    ``base_value`` is None where that is not known: the file was copied here, or written by hand.
+    """
+
+    base_value: Any | None
+    file_value: Any
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """The file does not parse; ``error`` says where and why."""
+
+    error: UnreadableFile
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The file holds the value now."""
+
+
+Status = Untouched | Missing | Edited | Unreadable
+WriteOutcome = Written | Edited | Unreadable
+
+
+class ReadableFile:
+    """The readable file of a structure, used by the holder of the structure's lock.
+
+    Before the file is replaced, what it holds and what it is to hold are noted, so that after a crash both are
+    known for the program's own, and a hand edit is taken as an edit of what the person saw.
+    """
+
+    def __init__(
+        self, paths: Paths, dump: Callable[[Any], bytes], load: Load, durability: Durability = "os"
+    ) -> None:
+        self._path = paths.readable
+        self._dump = dump
+        self._load = load
+        self._durability: Durability = durability
+        self._base = BaseFile(paths.state / "base", durability)
+        self._refused: tuple[bytes, Unreadable] | None = None
+
+    def status(self) -> Status:
+        """Tell what became of the file since it was last written.
+
+        A file that was changed within the last twentieth of a second is waited for, because it may be half
+        written. Raise StorageError if it cannot be read, for another reason than its content.
+        """
+        with storage_errors("read", self._path, "See that it is a file that this program may read."):
+            self._base.read()
+            content = self._read_settled()
+            if content is None:
+                return Missing()
+            if self._is_unknown(content):
+                return self._examine(content)
+            if digest(content) != self._base.last:
+                self._note_content(content)
+            return Untouched()
+
+    def write(self, value: Any, merged: Edited | None = None) -> WriteOutcome:
+        """Make the file hold ``value``, unless it was edited by hand.
+
+        Edited and Unreadable say that it was, and was left alone. An edit that has been carried over into
+        ``value`` is given back as ``merged``, and only that edit may be overwritten. Raise StorageError if the
+        file could not be written; then it is as it was.
+        """
+        data = self._dump(value)
+        with storage_errors("write", self._path, _ADVICE):
+            self._base.read()
+            if merged is not None:
+                self._note_content(merged.content)
+            replaced = False
+            while not replaced:
+                content = self._read()
+                if self._is_unknown(content):
+                    content = self._read_settled()
+                if content is not None and self._is_unknown(content):
+                    status = self._examine(content)
+                    if not isinstance(status, Missing):
+                        return status
+                replaced = self._replace(content, data)
+        return Written()
+
+    def close(self) -> None:
+        """Close what is open."""
+        self._base.close()
+
+    def _replace(self, content: bytes | None, data: bytes) -> bool:
+        """Put ``data`` in the place of ``content``; return whether the file did hold that."""
+        if content == data:
+            self._note_content(data)
+            return True
+        new = digest(data)
+        if content is None:
+            self._base.note(new, new, data)
+        else:
+            known = digest(content)
+            self._base.note(known, new, None if known == self._base.last else content)
+        if not replace_file(self._path, data, self._durability, check=lambda: self._read() == content):
+            return False
+        self._note_content(data)
+        return True
+
+    def _note_content(self, content: bytes) -> None:
+        """Note that the file is known to hold ``content``."""
+        known = digest(content)
+        if not known == self._base.last == self._base.intended:
+            self._base.note(known, known, content)
+
+    def _examine(self, content: bytes) -> Missing | Edited | Unreadable:
+        if self._refused is not None and self._refused[0] == content:
+            return self._refused[1]
+        try:
+            value = self._load(content, self._path)
+        except UnreadableFile as error:
+            unreadable = Unreadable(error)
+            self._refused = content, unreadable
+            return unreadable
+        return Missing() if value is None else Edited(self._base_value(), value, content)
+
+    def _base_value(self) -> Any | None:
+        text = self._base.text()
+        if text is None:
+            return None
+        try:
+            return self._load(text, self._path)
+        except UnreadableFile:
+            return None  # the program wrote it, but it is larger or deeper than what may be read
+
+    def _is_unknown(self, content: bytes | None) -> bool:
+        return content is not None and digest(content) not in (self._base.last, self._base.intended)
+
+    def _read(self) -> bytes | None:
+        try:
+            return self._path.read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def _read_settled(self) -> bytes | None:
+        """Read the file; if somebody else is just writing it, once it is some time since the last change."""
+        content = self._read()
+        for _ in range(_SETTLING_ROUNDS):
+            if not self._is_unknown(content):
+                break
+            try:
+                age = time.time() - self._path.stat().st_mtime
+            except FileNotFoundError:
+                age = 0.0
+            if not 0 <= age < _SETTLING_SECONDS:
+                break
+            time.sleep(_SETTLING_SECONDS - age)
+            content = self._read()
+        return content

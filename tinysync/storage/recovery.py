@@ -1,0 +1,208 @@
+"""Reading a state folder: what is whole is returned, what is damaged is repaired and reported, nothing is lost.
+
+Only the holder of the folder's lock may call this.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tinysync.errors import DamagedFileWarning, StorageError
+from tinysync.storage.atomic import replace_file
+from tinysync.storage.contract import SNAPSHOT_KIND
+from tinysync.storage.records import (
+    OPS_MAGIC,
+    SNAPSHOT_MAGIC,
+    OpRecord,
+    decode_op,
+    encode_op,
+    frame,
+    header,
+    pack,
+    scan,
+    unpack,
+)
+
+OPS_SUFFIX: Final = ".ops"
+_SNAPSHOT_PREFIX: Final = "snapshot-"
+_SNAPSHOT_SUFFIX: Final = ".bin"
+_CORRUPT_SUFFIX: Final = ".corrupt"
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """The records of a state folder, compacted ones first, with the files they came from and the size of those."""
+
+    records: list[OpRecord]
+    names: frozenset[str]
+    file_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Snapshot:
+    record: OpRecord
+    replaces: list[str]
+    size: int
+
+
+def snapshot_name(digest: str) -> str:
+    """Return the file name of a snapshot with that digest."""
+    return f"{_SNAPSHOT_PREFIX}{digest}{_SNAPSHOT_SUFFIX}"
+
+
+def encode_snapshot(update: bytes, replaces: list[str], time_ms: int) -> bytes:
+    """Return a compacted state as a file. What it replaces has a record of its own: it may survive the update."""
+    return header(SNAPSHOT_MAGIC) + frame(pack([replaces, time_ms])) + frame(pack(update))
+
+
+def read_folder(folder: Path) -> Contents:
+    """Read everything in a state folder, and repair it.
+
+    A file that a snapshot replaces, left by a process that died while compacting, is deleted. Raise StorageError
+    where going on would lose data: a damaged snapshot whose sources are gone, or files of a newer version.
+    """
+    names: list[str] | None = None
+    while True:
+        previous, names = names, sorted(entry.name for entry in folder.iterdir())
+        try:
+            return _read(folder, names)
+        except FileNotFoundError:
+            if names == previous:
+                raise
+
+
+def _read(folder: Path, names: list[str]) -> Contents:
+    operations = [name for name in names if name.endswith(OPS_SUFFIX)]
+    snapshots: dict[str, _Snapshot] = {}
+    damaged: dict[str, list[str] | None] = {}
+    for name in filter(_is_snapshot, names):
+        found = _read_snapshot(folder / name)
+        if isinstance(found, _Snapshot):
+            snapshots[name] = found
+        else:
+            damaged[name] = found
+    replaced = {old for snapshot in snapshots.values() for old in snapshot.replaces}
+    for name, sources in damaged.items():
+        if name not in replaced:
+            _set_damaged_snapshot_aside(folder, name, sources, names)
+    for name in replaced.intersection(names):
+        (folder / name).unlink(missing_ok=True)
+
+    kept = sorted((snapshot.record.time_ms, name) for name, snapshot in snapshots.items() if name not in replaced)
+    records = [snapshots[name].record for _, name in kept]
+    used = {name for _, name in kept}
+    size = sum(snapshots[name].size for name in used)
+    for name in operations:
+        if name not in replaced:
+            found_records, found_size = _read_operations(folder / name)
+            records += found_records
+            size += found_size
+            used.add(name)
+    return Contents(records, frozenset(used), size)
+
+
+def _is_snapshot(name: str) -> bool:
+    return name.startswith(_SNAPSHOT_PREFIX) and name.endswith(_SNAPSHOT_SUFFIX)
+
+
+def _read_snapshot(path: Path) -> _Snapshot | list[str] | None:
+    """Return a whole snapshot; of a damaged one the names it replaces, or None if they are lost too."""
+    data = path.read_bytes()
+    match [unpack(payload) for payload in scan(data, SNAPSHOT_MAGIC, path).payloads]:
+        case [[list(names), int(time_ms)], *rest]:
+            replaces = [name for name in names if _may_be_replaced(name)]
+            match rest:
+                case [bytes(update), *_]:
+                    return _Snapshot(OpRecord(SNAPSHOT_KIND, time_ms, 0, (update,)), replaces, len(data))
+            return replaces
+    return None
+
+
+def _may_be_replaced(name: object) -> bool:
+    """Whether a name that a snapshot lists is that of a file in its own folder which may be deleted for it."""
+    return (
+        isinstance(name, str)
+        and Path(name).name == name
+        and "\\" not in name
+        and (name.endswith(OPS_SUFFIX) or _is_snapshot(name))
+    )
+
+
+def _set_damaged_snapshot_aside(folder: Path, name: str, sources: list[str] | None, names: list[str]) -> None:
+    path = folder / name
+    if sources is None or not set(sources) <= set(names):
+        raise StorageError(
+            f"The snapshot {path} is damaged, and what it was made from is no longer there. Restore this file from"
+            " a backup; or move it away to go on with what the readable file and the other devices still hold."
+        )
+    aside = _free_name(path)
+    path.rename(aside)
+    warnings.warn(
+        f"The snapshot {path} was damaged; nothing is lost, because the files it was made from are still there. It"
+        f" was moved to {aside}, which can be deleted.",
+        DamagedFileWarning,
+        stacklevel=2,
+    )
+
+
+def _read_operations(path: Path) -> tuple[list[OpRecord], int]:
+    data = path.read_bytes()
+    found = scan(data, OPS_MAGIC, path)
+    records: list[OpRecord] = []
+    for payload in found.payloads:
+        record = decode_op(payload)
+        if record is None:
+            break
+        records.append(record)
+    if found.damaged or len(records) < len(found.payloads):
+        return records, _set_damaged_operations_aside(path, data, records)
+    if found.torn:
+        _cut(path, found.good_size, len(data))
+    return records, found.good_size
+
+
+def _cut(path: Path, good_size: int, size: int) -> None:
+    os.truncate(path, good_size)
+    warnings.warn(
+        f"The last {size - good_size} bytes of {path} were a record whose writing had been interrupted; they were"
+        " cut off. Everything before them is kept.",
+        DamagedFileWarning,
+        stacklevel=2,
+    )
+
+
+def _set_damaged_operations_aside(path: Path, data: bytes, records: list[OpRecord]) -> int:
+    """Keep the whole records in ``path`` and all of the file beside it; return the new size.
+
+    The copy is on the disk before the file is replaced: a crash in between makes one more copy.
+    """
+    aside = _free_name(path)
+    replace_file(aside, data, "disk")
+    whole = b"".join(frame(encode_op(record)) for record in records)
+    if whole:
+        whole = header(OPS_MAGIC) + whole
+        replace_file(path, whole, "disk")
+    else:
+        path.unlink()
+    warnings.warn(
+        f"{path} is damaged in its middle: its first {len(records)} changes are whole and were kept, the others"
+        f" could not be read. The damaged file is kept as {aside}. What is missing comes back from other devices"
+        " that have it.",
+        DamagedFileWarning,
+        stacklevel=2,
+    )
+    return len(whole)
+
+
+def _free_name(path: Path) -> Path:
+    number = 0
+    while True:
+        name = f"{path.name}.{number}{_CORRUPT_SUFFIX}" if number else path.name + _CORRUPT_SUFFIX
+        aside = path.with_name(name)
+        if not aside.exists():
+            return aside
+        number += 1

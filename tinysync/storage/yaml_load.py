@@ -1,0 +1,165 @@
+"""YAML that people wrote, read with suspicion.
+
+The file goes through libyaml twice where it is present: first as parse events, which show what resolving the
+anchors would take before anything is resolved, then into values.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+import yaml
+from yaml.constructor import SafeConstructor
+
+from tinysync.errors import UnreadableFile
+from tinysync.storage.yaml_check import check_events, problem_at
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from yaml import SafeLoader as _BaseLoader
+else:
+    _BaseLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+MAX_BYTES: Final = 64 << 20
+MAX_DIGITS: Final = 4300
+
+_TAG: Final = "tag:yaml.org,2002:"
+_MERGE_TAG: Final = _TAG + "merge"
+_UNPRINTABLE: Final = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def load_yaml(data: bytes, place: object) -> Any:
+    """Return the dict, list or set that a YAML file holds, or None if it holds nothing.
+
+    ``place`` names the file in errors. Only what safe YAML knows is read; anchors, aliases and merge keys are
+    resolved within bounds. Raise UnreadableFile, with line and column, for everything else: a syntax error, a key
+    that is there twice, a foreign tag, more than one document, or a size, depth or expansion beyond the limits.
+    """
+    text = _decode(data, place)
+    try:
+        check_events(text, _BaseLoader)
+        value = _load(text)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        problem = ": ".join(part for part in (error.context, error.problem) if part)
+        _refuse(place, problem, mark.line if mark else 0, mark.column if mark else 0, error)
+    except yaml.YAMLError as error:
+        _refuse(place, str(error), 0, 0, error)
+    if value is not None and not isinstance(value, (dict, list, set)):
+        _refuse(place, f"a mapping, a list or a set was expected here, not one {type(value).__name__}", 0, 0)
+    return value
+
+
+def _refuse(place: object, problem: str, line: int, column: int, cause: Exception | None = None) -> NoReturn:
+    raise UnreadableFile(
+        f"{place}, line {line + 1}, column {column + 1}: {problem}. The file was left as it is; correct it there,"
+        " or move it away to have it written anew."
+    ) from cause
+
+
+def _decode(data: bytes, place: object) -> str:
+    if len(data) > MAX_BYTES:
+        _refuse(place, f"the file has {len(data):,} bytes, and {MAX_BYTES:,} is the limit", 0, 0)
+    encoding = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError as error:
+        before = data[: error.start].decode(encoding, "replace")
+        _refuse(
+            place, f"not {encoding[:6].upper().rstrip('-')} text ({error.reason})", *_line_column(before), error
+        )
+    unprintable = _UNPRINTABLE.search(text)
+    if unprintable:
+        _refuse(
+            place,
+            f"the character {unprintable[0]!r} is not allowed in YAML",
+            *_line_column(text[: unprintable.start()]),
+        )
+    return text
+
+
+def _line_column(before: str) -> tuple[int, int]:
+    return before.count("\n"), len(before) - before.rfind("\n") - 1
+
+
+class _Loader(_BaseLoader):
+    """Safe YAML, less what loses data or has no place in a structure."""
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Resolve merge keys, after a look at the keys as they stand in the file."""
+        if not getattr(node, "keys_checked", False):
+            node.keys_checked = True  # type: ignore[attr-defined]
+            self._check_keys(node)
+        super().flatten_mapping(node)
+
+    def _check_keys(self, node: yaml.MappingNode) -> None:
+        seen: dict[Any, yaml.Node] = {}
+        for key_node, _value_node in node.value:
+            if key_node.tag == _MERGE_TAG or not isinstance(key_node, yaml.ScalarNode):
+                continue
+            key = self.construct_object(key_node)
+            if key in seen:
+                first = seen[key].start_mark.line + 1
+                problem_at(
+                    f"the key {key_node.value!r:.60} is there twice, first in line {first}", key_node.start_mark
+                )
+            if key != key:  # noqa: PLR0124
+                problem_at("NaN cannot be a key", key_node.start_mark)
+            seen[key] = key_node
+
+
+def _load(text: str) -> Any:
+    loader = _Loader(text)
+    try:
+        return loader.get_single_data()
+    finally:
+        loader.dispose()
+
+
+def _checked(construct: Callable[[Any, Any], Any], what: str) -> Callable[[_Loader, yaml.Node], Any]:
+    """Return a constructor of scalars whose failures say where they are."""
+
+    def constructor(loader: _Loader, node: yaml.Node) -> Any:
+        try:
+            return construct(loader, node)
+        except (ValueError, OverflowError, LookupError, AttributeError) as error:
+            reason = f" ({error})" if isinstance(error, (ValueError, OverflowError)) else ""
+            problem_at(f"{node.value!r:.60} is not a valid {what}{reason}", node.start_mark)
+
+    return constructor
+
+
+def _construct_int(loader: _Loader, node: yaml.ScalarNode) -> Any:
+    # Base 60 takes quadratic time, and Python's own limit does not apply to it.
+    if ":" in node.value and len(node.value) > MAX_DIGITS:
+        raise ValueError(f"it has more than {MAX_DIGITS} digits")
+    return loader.construct_yaml_int(node)
+
+
+def _construct_str(loader: _Loader, node: yaml.ScalarNode) -> Any:
+    value = loader.construct_scalar(node)
+    if not value.isascii():
+        value.encode()
+    return value
+
+
+def _construct_unknown(_loader: _Loader, node: yaml.Node) -> NoReturn:
+    tag = node.tag.removeprefix(_TAG)
+    problem_at(f"the type {f'!!{tag}' if tag != node.tag else tag} is not one that is read here", node.start_mark)
+
+
+for _name, _construct in {
+    "null": SafeConstructor.construct_yaml_null,
+    "bool": SafeConstructor.construct_yaml_bool,
+    "int": _construct_int,
+    "float": SafeConstructor.construct_yaml_float,
+    "binary": SafeConstructor.construct_yaml_binary,
+    "timestamp": SafeConstructor.construct_yaml_timestamp,
+    "str": _construct_str,
+    "value": _construct_str,
+}.items():
+    _Loader.add_constructor(_TAG + _name, _checked(_construct, _name))
+for _tag in (_TAG + "omap", _TAG + "pairs", None):
+    _Loader.add_constructor(_tag, _construct_unknown)
