@@ -62,7 +62,18 @@ class PeerError(TinySyncError):
 
 
 class ProtocolError(PeerError):
-    """A peer sent a frame that is malformed, too large, out of order or of an unknown type."""
+    """A peer sent a frame that is malformed, too large, out of order or of an unknown type.
+
+    ``code`` names the rule that was broken, as the wire does.
+    """
+
+    def __init__(self, message: str, code: str = "protocol") -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class LinkClosed(PeerError):
+    """A link to a peer is down, or could not be made; the message says what is known of the reason."""
 
 
 class BadUpdate(PeerError):

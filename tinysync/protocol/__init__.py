@@ -1,1 +1,36 @@
 """The sync protocol without I/O: frames in, events out; no clock, no socket."""
+
+from tinysync.protocol.events import (
+    Acknowledged,
+    AwarenessReceived,
+    DocumentClosed,
+    DocumentOpened,
+    DocumentRefused,
+    Event,
+    HelloReceived,
+    PeerErred,
+    PeerLeft,
+    SyncRequested,
+    UpdatesReceived,
+)
+from tinysync.protocol.limits import Limits
+from tinysync.protocol.messages import Code
+from tinysync.protocol.session import LinkState, Session
+
+__all__ = [
+    "Acknowledged",
+    "AwarenessReceived",
+    "Code",
+    "DocumentClosed",
+    "DocumentOpened",
+    "DocumentRefused",
+    "Event",
+    "HelloReceived",
+    "Limits",
+    "LinkState",
+    "PeerErred",
+    "PeerLeft",
+    "Session",
+    "SyncRequested",
+    "UpdatesReceived",
+]

@@ -1,0 +1,111 @@
+"""What a session tells the application."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tinysync.model import DeviceId, DocumentId
+
+
+@dataclass(frozen=True, slots=True)
+class HelloReceived:
+    """The peer has introduced itself; documents can now be opened."""
+
+    device: DeviceId
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentOpened:
+    """Both sides have the document: time for `Session.request_sync`."""
+
+    document: DocumentId
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentRefused:
+    """One side cannot share the document on this link, and will not until it is withdrawn and offered anew."""
+
+    document: DocumentId
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentClosed:
+    """The peer took the document back; it is opened again by itself when the peer offers it again."""
+
+    document: DocumentId
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SyncRequested:
+    """The peer needs all that is beyond ``state_vector``: time for `Session.answer_sync`.
+
+    Either because it asked, or because updates for it were dropped when it could not keep up.
+    """
+
+    document: DocumentId
+    state_vector: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class UpdatesReceived:
+    """To be acknowledged by `Session.acknowledge` once they are durable.
+
+    ``answers`` is the number that `Session.request_sync` gave to the request which they answer, else None.
+    """
+
+    document: DocumentId
+    seq: int
+    updates: list[bytes]
+    answers: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """All frames of the document up to ``seq`` are durable on the peer."""
+
+    document: DocumentId
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class AwarenessReceived:
+    """The peer's passing state for the document."""
+
+    document: DocumentId
+    state: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PeerErred:
+    """The peer closed the link because of an error that it found."""
+
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class PeerLeft:
+    """The peer closed the link in good order."""
+
+    reason: str
+
+
+Event = (
+    HelloReceived
+    | DocumentOpened
+    | DocumentRefused
+    | DocumentClosed
+    | SyncRequested
+    | UpdatesReceived
+    | Acknowledged
+    | AwarenessReceived
+    | PeerErred
+    | PeerLeft
+)

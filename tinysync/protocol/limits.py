@@ -1,0 +1,29 @@
+"""The bounds within which a link is served."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much one link may cost this device. Sizes are in bytes unless they say otherwise.
+
+    ``max_frame``, ``max_documents`` and ``window`` are told to the peer, which keeps to them; the others are
+    private. What is beyond a limit is never sent, and when it is received the link is closed.
+    """
+
+    max_frame: int = 64 << 20
+    """The largest frame that is accepted."""
+    max_documents: int = 1000
+    """How many documents may be open on one link."""
+    window: int = 1 << 20
+    """How much of one document may be on its way without having been acknowledged."""
+    max_queued: int = 8 << 20
+    """How much may wait to be sent on one link before updates are dropped and caught up by a diff later."""
+    max_document_name: int = 255
+    """Characters of a document's name."""
+    max_device_name: int = 100
+    """Characters of a device's id or name."""
+    max_text: int = 1000
+    """Characters of an error's text or a farewell's reason."""

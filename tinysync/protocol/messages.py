@@ -1,0 +1,121 @@
+"""What travels in a frame, as plain data: one class per type of frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tinysync.model import DeviceId, DocumentId
+
+VERSION = 1
+"""The version of the wire protocol that this package speaks."""
+
+
+class Code(StrEnum):
+    """Why a link or one document of it was closed; what an error frame carries.
+
+    A peer of another version may send codes that are not in this list.
+    """
+
+    MALFORMED = "malformed"
+    TOO_LARGE = "too-large"
+    VERSION = "version"
+    SAME_DEVICE = "same-device"
+    OUT_OF_ORDER = "out-of-order"
+    NOT_OPEN = "not-open"
+    TOO_MUCH = "too-much"
+    BAD_UPDATE = "bad-update"
+    KIND = "kind-mismatch"
+    EPOCH = "epoch-mismatch"
+    WITHDRAWN = "withdrawn"
+    FAILED = "failed"
+
+
+PASSING = frozenset({Code.WITHDRAWN, Code.FAILED})
+"""The codes of a closed document after which it may be opened again on the same link."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """The first frame of each side. ``limits`` holds those of `Limits` that the other side has to keep."""
+
+    version: int
+    device: DeviceId
+    name: str
+    limits: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """The sender has this document. ``kind`` may be one that the receiver does not know."""
+
+    document: DocumentId
+    kind: str
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sync1:
+    """Asks for all that the receiver holds beyond ``state_vector``; answered by exactly one `Sync2`."""
+
+    document: DocumentId
+    state_vector: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Sync2:
+    """Answers the oldest `Sync1` that was not answered yet."""
+
+    document: DocumentId
+    seq: int
+    updates: list[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """Updates in the order in which they were made. ``seq`` counts `Sync2` and `Update` together, from 1."""
+
+    document: DocumentId
+    seq: int
+    updates: list[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """All up to ``seq`` is in the sender's op log."""
+
+    document: DocumentId
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Awareness:
+    """Passing state of the sender (a cursor, say): neither stored nor acknowledged; the latest one counts."""
+
+    document: DocumentId
+    state: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Error:
+    """Closes ``document`` on this link, or the link itself where ``document`` is None.
+
+    A closed document is answered by an `Error` for it, unless one was sent already: then both sides know that
+    nothing of it is on its way any more, and it can be opened anew.
+    """
+
+    code: str
+    text: str
+    document: DocumentId | None
+
+
+@dataclass(frozen=True, slots=True)
+class Bye:
+    """The sender is about to close the link in good order."""
+
+    reason: str
+
+
+Message = Hello | Open | Sync1 | Sync2 | Update | Ack | Awareness | Error | Bye

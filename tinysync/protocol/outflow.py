@@ -1,0 +1,231 @@
+"""What goes out for one document on one link: in order, bounded, and counted until it is acknowledged."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from tinysync.errors import ProtocolError
+from tinysync.protocol.codec import FRAME_OVERHEAD, UPDATE_OVERHEAD
+from tinysync.protocol.messages import Code, Sync2, Update
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tinysync.model import DocumentId
+
+_UPDATE_COST: Final = 64
+"""What a queued or unacknowledged update costs beside its bytes."""
+_MAX_UNACKED_ANSWERS: Final = 16
+
+
+class UpdateTooLarge(Exception):
+    """An update does not fit into a frame that the peer accepts; ``size`` is in bytes."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self.size = size
+
+
+@dataclass(slots=True)
+class Budget:
+    """How many bytes may be queued on a link, and how many are."""
+
+    limit: int
+    used: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    seq: int
+    cost: int
+    covers: int
+    is_answer: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Diff:
+    updates: list[bytes]
+    covers: int
+    is_answer: bool
+
+
+class Outflow:
+    """The sending half of an open document.
+
+    Updates are counted as they are given. As long as they are on their way they are kept only as a count: a link
+    that breaks is synced anew from the document. Updates given while ``behind`` are not kept at all, because the
+    diff that has to be sent is made from the document later and holds them. At first everything is behind.
+    """
+
+    def __init__(self, document: DocumentId, window: int, max_frame: int, budget: Budget) -> None:
+        self.given = 0
+        self.acknowledged = -1
+        """How many of the given updates are durable on the peer; -1 until the first diff is."""
+        self.behind = True
+        self.queued = 0
+        """Bytes that wait to be sent, as counted in the budget."""
+        self._document = document
+        self._window = window
+        self._max_updates = max_frame - FRAME_OVERHEAD - 4 * len(document)
+        self._budget = budget
+        self._queue: deque[tuple[int, bytes]] = deque()
+        self._in_flight: deque[_Sent] = deque()
+        self._in_flight_cost = 0
+        self._unacked_answers = 0
+        self._seq = 0
+        self._covered = -1
+        self._vector: bytes | None = None
+        self._asked = False
+        """Whether the peer asked since the last diff was requested."""
+        self._owes_answer = False
+        self._requested: _Diff | None = None
+        self._diff: _Diff | None = None
+
+    @property
+    def awaits_diff(self) -> bool:
+        """Whether a diff was asked for and has not been sent yet."""
+        return self._requested is not None or self._diff is not None
+
+    def give(self, updates: list[bytes]) -> None:
+        """Queue updates behind all that was given before."""
+        if not updates:
+            return
+        self.given += 1
+        if self.behind:
+            return
+        for update in updates:
+            self._queue.append((self.given - 1, update))
+            self._count(len(update) + _UPDATE_COST)
+        self._queue[-1] = (self.given, updates[-1])
+
+    def drop(self) -> None:
+        """Forget what is queued: a diff has to make up for it."""
+        self._queue.clear()
+        self._count(-self.queued)
+        self.behind = True
+
+    def discard(self) -> None:
+        """Give back what the document holds of the budget, because it is closed."""
+        self._count(-self.queued)
+
+    def ask(self, state_vector: bytes) -> None:
+        """Take in the peer's request for what is beyond ``state_vector``."""
+        if self._owes_answer:
+            raise ProtocolError(
+                f"the peer asked again for {self._document!r} before it was answered", Code.OUT_OF_ORDER
+            )
+        if self._unacked_answers >= _MAX_UNACKED_ANSWERS:
+            raise ProtocolError(
+                f"the peer keeps asking for {self._document!r} without acknowledging answers", Code.TOO_MUCH
+            )
+        self._vector = state_vector
+        self._asked = self._owes_answer = True
+
+    @property
+    def lags(self) -> bool:
+        """Whether a diff has to be made, now or later."""
+        return self.behind or self._asked
+
+    def needs_diff(self) -> bool:
+        """Tell whether it is time to make a diff."""
+        if self._vector is None or self.awaits_diff:
+            return False
+        return self._asked or (self.behind and not self._in_flight)
+
+    def request_diff(self) -> bytes:
+        """Return the state vector for the diff that has to be made now; what is queued is part of it."""
+        assert self._vector is not None
+        self.drop()
+        self.behind = False
+        self._requested = _Diff([], self.given, is_answer=self._asked)
+        self._asked = False
+        return self._vector
+
+    def provide_diff(self, updates: list[bytes]) -> None:
+        """Take the diff that was requested; without a request it is not needed any more."""
+        if self._requested is None:
+            return
+        self._diff = _Diff(updates, self._requested.covers, self._requested.is_answer)
+        self._requested = None
+
+    def messages(self) -> Iterator[Update | Sync2]:
+        """Yield what can be sent now; raise `UpdateTooLarge` for what cannot be sent ever."""
+        if self._requested is not None:
+            return
+        if self._diff is not None:
+            diff, self._diff = self._diff, None
+            *first, last = self._frames(diff.updates)
+            for part in first:
+                yield self._send(part, self._covered, is_answer=False)
+            if diff.is_answer:
+                self._owes_answer = False
+            yield self._send(last, diff.covers, is_answer=diff.is_answer)
+        while self._queue:
+            room = min(self._window - self._in_flight_cost, self._max_updates)
+            batch, covers = self._take(room)
+            if not batch:
+                return
+            yield self._send(batch, covers, is_answer=False)
+
+    def acknowledge(self, seq: int) -> None:
+        """Take in that the peer holds all up to ``seq``."""
+        if seq > self._seq:
+            raise ProtocolError(
+                f"the peer acknowledged frame {seq} of {self._document!r}, but {self._seq} were sent",
+                Code.OUT_OF_ORDER,
+            )
+        while self._in_flight and self._in_flight[0].seq <= seq:
+            sent = self._in_flight.popleft()
+            self._in_flight_cost -= sent.cost
+            self._unacked_answers -= sent.is_answer
+            self.acknowledged = sent.covers
+
+    def _count(self, size: int) -> None:
+        self.queued += size
+        self._budget.used += size
+
+    def _send(self, updates: list[bytes], covers: int, *, is_answer: bool) -> Update | Sync2:
+        self._seq += 1
+        self._covered = covers
+        cost = sum(map(len, updates)) + _UPDATE_COST * max(len(updates), 1)
+        self._in_flight.append(_Sent(self._seq, cost, covers, is_answer))
+        self._in_flight_cost += cost
+        self._unacked_answers += is_answer
+        return (Sync2 if is_answer else Update)(self._document, self._seq, updates)
+
+    def _take(self, room: int) -> tuple[list[bytes], int]:
+        """Take from the queue what fits into ``room`` bytes; with nothing on its way at least one update."""
+        batch: list[bytes] = []
+        covers = 0
+        while self._queue:
+            given, update = self._queue[0]
+            cost = len(update) + _UPDATE_COST
+            room -= cost
+            if room < 0 and (batch or self._in_flight):
+                break
+            self._check(update)
+            self._queue.popleft()
+            self._count(-cost)
+            batch.append(update)
+            covers = given
+        return batch, covers
+
+    def _frames(self, updates: list[bytes]) -> list[list[bytes]]:
+        """Split the updates of a diff into what fits into one frame each."""
+        frames: list[list[bytes]] = [[]]
+        room = self._max_updates
+        for update in updates:
+            self._check(update)
+            size = len(update) + UPDATE_OVERHEAD
+            if size > room and frames[-1]:
+                frames.append([])
+                room = self._max_updates
+            frames[-1].append(update)
+            room -= size
+        return frames
+
+    def _check(self, update: bytes) -> None:
+        if len(update) + UPDATE_OVERHEAD > self._max_updates:
+            raise UpdateTooLarge(len(update))
