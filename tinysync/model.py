@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any, Literal, NewType
 
 Kind = Literal["dict", "list", "set"]
@@ -36,3 +37,24 @@ class Change:
     target: Any = None
     origin: Origin = "local"
     device: DeviceId | None = None
+
+
+class Outcome(Enum):
+    """What became of updates that a peer delivered."""
+
+    APPLIED = "applied"
+    """They are in the op log and in the document."""
+    DUPLICATE = "duplicate"
+    """The document held them already."""
+    PENDING = "pending"
+    """They are in the op log, but refer to updates that are missing: a diff is needed."""
+    FAILED = "failed"
+    """They are not in the op log; the error says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The answer to a delivery of updates."""
+
+    outcome: Outcome
+    error: Exception | None = None

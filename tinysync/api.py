@@ -1,0 +1,123 @@
+"""The functions that programs begin with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+from tinysync.errors import InvalidName, UsageError
+from tinysync.peer import Peer
+from tinysync.storage.names import document_paths
+from tinysync.tracked.base import Tracked
+from tinysync.tracker import Tracker, open_tracker
+from tinysync.tracker.registry import open_trackers, opening
+from tinysync.transport.eventloop import running_loop_dispatch
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, MutableMapping, MutableSequence, MutableSet
+
+    from tinysync.tracked.dicts import DictWrapper
+    from tinysync.tracked.lists import ListWrapper
+    from tinysync.tracked.sets import SetWrapper
+
+    Callback = Callable[[Any], object]
+    Dispatch = Callable[[Callable[[], None]], object]
+
+
+@overload
+def track(structure: MutableMapping[Any, Any], name: str | None = None, **options: Any) -> DictWrapper: ...
+@overload
+def track(structure: MutableSequence[Any], name: str | None = None, **options: Any) -> ListWrapper: ...
+@overload
+def track(structure: MutableSet[Any], name: str | None = None, **options: Any) -> SetWrapper: ...
+def track(
+    structure: Any,
+    name: str | None = None,
+    *,
+    callback: Callback | None = None,
+    persist: bool = True,
+    folder: str | os.PathLike[str] = ".",
+    sync: str | Peer | None = None,
+    version: int = 0,
+    durability: Literal["os", "disk"] = "os",
+    dispatch: Dispatch | None = None,
+) -> Any:
+    """Return a living copy of a dict, list or set: saved on every change, observed, transactional and synced.
+
+    It is read and changed like the plain structure; ``with x:`` makes several changes one, all or nothing.
+
+    structure: what it starts with (the defaults). If there is a file or a state for ``name`` already, that is what
+      it holds; entries that only the given structure has are added when the name is new or ``version`` is higher
+      than before.
+    name: names the file (``<folder>/<name>.yaml``) and, among peers, the document; 'home/lights' is a name.
+      Without one nothing is kept on disk. Tracking the name of an open structure again gives the same object.
+    callback: called with a ``Change`` after each change, wherever it came from, or with a list of several that
+      were made at once.
+    persist: False keeps nothing on disk.
+    folder: where the files lie: ``<name>.yaml`` for people, and ``.tinysync/<name>/`` with the state.
+    sync: a ``Peer``, or the ``ws://`` address of one to connect to. Changes made offline are exchanged when the
+      peer is there again.
+    version: orders the defaults of versions of an app: an int from 0 to 4095.
+    durability: 'os': a change survives kill -9 once the call has returned; 'disk': a power cut, too.
+    dispatch: called with a function that applies the changes of other devices and hand edits, to run it on a
+      thread of the program's choosing (``root.after_idle``); inside a running asyncio loop the default is that
+      loop. Otherwise they arrive between two changes of the program, on a thread of their own: iterate in
+      ``with x:`` or over ``tracker(x).snapshot()``.
+
+    Raises UnsupportedValue or InvalidValue (what cannot be held, with its path), InvalidName, KindMismatch,
+    DocumentInUse, UnreadableFile and StorageError; then nothing was changed.
+    """
+    if name is not None and not isinstance(name, str):
+        raise InvalidName(f"a structure's name must be a str, not {name!r}")
+    if sync is not None and name is None:
+        raise UsageError("a structure needs a name to be synced: track(structure, 'name', sync=...)")
+    if durability not in {"os", "disk"}:
+        raise UsageError(f"durability= must be 'os' or 'disk', not {durability!r}")
+    paths = document_paths(name, folder) if name is not None else None
+    if not persist:
+        paths = None
+    with opening:
+        tracker = open_trackers.get(paths.readable) if paths is not None else None
+        if tracker is None:
+            tracker = open_tracker(
+                structure,
+                name,
+                paths=paths,
+                version=version,
+                callback=callback,
+                dispatch=dispatch or running_loop_dispatch(),
+                durability=durability,
+            )
+            if paths is not None:
+                tracker.on_close(lambda: open_trackers.pop(paths.readable, None))
+                open_trackers[paths.readable] = tracker
+        elif callback is not None:
+            tracker.notifier.add(callback)
+    if sync is not None:
+        _share(tracker, sync)
+    return tracker.root
+
+
+def _share(tracker: Tracker, sync: str | Peer) -> None:
+    if isinstance(sync, Peer):
+        tracker.sharing.add(sync, owned=False)
+    elif isinstance(sync, str):
+        peer = Peer(connect=[sync])
+        try:
+            tracker.sharing.add(peer, owned=True)
+        except BaseException:
+            peer.close()
+            raise
+    else:
+        raise UsageError(f"sync= must be a Peer or an address like 'ws://127.0.0.1:8765', not {sync!r}")
+
+
+def tracker(structure: Any) -> Tracker:
+    """Return the handle of a tracked structure, or of a part of it: what ``x._tracker`` gives.
+
+    Raises UsageError if it is not a tracked structure, or a part that was removed from it.
+    """
+    handle = structure._tracker if isinstance(structure, Tracked) else None
+    if not isinstance(handle, Tracker):
+        raise UsageError(f"a {type(structure).__name__} is not tracked; pass what track() returned")
+    return handle

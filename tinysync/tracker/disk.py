@@ -1,0 +1,178 @@
+"""A structure's place on disk: its op log and its readable file."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import warnings
+from typing import TYPE_CHECKING, Any, Final
+
+from tinysync.errors import StorageError, TinySyncWarning
+from tinysync.storage.merge import apply_edits
+from tinysync.storage.oplog import FileStorage
+from tinysync.storage.readable import Edited, ReadableFile, Unreadable
+from tinysync.storage.records import OpRecord
+from tinysync.storage.yaml_dump import dump_yaml
+from tinysync.storage.yaml_load import load_yaml
+
+if TYPE_CHECKING:
+    from tinysync.storage.atomic import Durability
+    from tinysync.storage.contract import Opened, Storage
+    from tinysync.storage.names import Paths
+    from tinysync.storage.readable import Status
+    from tinysync.tracker.tracker import Tracker
+
+logger = logging.getLogger("tinysync")
+
+SMALL: Final = 64 * 1024
+"""A readable file up to so many bytes is written before the call that changed the structure returns."""
+
+WRITE_BEHIND: Final = 0.3
+"""Seconds after a change at which a larger readable file is written."""
+
+COMPACT_BYTES: Final = 1024 * 1024
+COMPACT_RECORDS: Final = 2000
+"""The op log is compacted on opening when it is over one of these."""
+
+
+class Disk:
+    """Writes what happens to one structure; used under the structure's lock.
+
+    The op log carries durability; the readable file is a view of it, and is written before a call returns while
+    it is small, else a moment later.
+    """
+
+    def __init__(self, paths: Paths, durability: Durability = "os") -> None:
+        self._path = paths.readable
+        self._storage: Storage = FileStorage(paths, durability)
+        self._readable = ReadableFile(paths, dump_yaml, load_yaml, durability)
+        self._timer: threading.Timer | None = None
+        self._unsaved = False
+        self._large = False
+        self._writing = False
+
+    # --- op log --------------------------------------------------------------------------------------------
+
+    def open(self) -> Opened:
+        """Take the place for this process and return what is there."""
+        return self._storage.open()
+
+    def append(
+        self,
+        kind: str,
+        client: int,
+        updates: list[bytes],
+        meta: dict[str, Any] | None = None,
+    ) -> None:
+        """Add updates that were made or received in one go; raises StorageError."""
+        self._storage.append(OpRecord(kind, time.time_ns() // 1_000_000, client, tuple(updates), meta or {}))
+
+    def reread(self) -> list[bytes]:
+        """Return all updates on disk; raises StorageError."""
+        return updates_of(self._storage.reread())
+
+    def compact_if_large(self, opened: Opened, tracker: Tracker) -> None:
+        """Replace a long op log by a snapshot, unless updates are missing from it."""
+        large = opened.file_bytes > COMPACT_BYTES or len(opened.records) > COMPACT_RECORDS
+        if large and len(opened.records) > 1 and tracker.document.is_complete():
+            (update,) = tracker.document.diff()
+            self._storage.compact(update)
+
+    # --- readable file -------------------------------------------------------------------------------------
+
+    def save(self, tracker: Tracker) -> None:
+        """Bring the readable file up to date, now or in a moment."""
+        self._unsaved = True
+        if self._large:
+            self._save_later(tracker)
+            return
+        try:
+            self._write(tracker)
+        except StorageError as error:
+            warnings.warn(f"{error} The change itself is in the op log.", TinySyncWarning, stacklevel=2)
+
+    def _save_later(self, tracker: Tracker) -> None:
+        if self._timer is None:
+            self._timer = threading.Timer(WRITE_BEHIND, self._save_behind, [tracker])
+            self._timer.daemon = True
+            self._timer.start()
+
+    def _save_behind(self, tracker: Tracker) -> None:
+        tracker.lock.acquire()
+        try:
+            self._timer = None
+            if tracker.disk is self and self._unsaved:
+                self._write(tracker)
+        except StorageError as error:
+            logger.error("%s The change itself is in the op log.", error)  # noqa: TRY400 - it says all
+        finally:
+            tracker.lock.release()
+
+    def _write(self, tracker: Tracker, merged: Edited | None = None) -> None:
+        """Write the readable file; a hand edit that is found in it comes into the structure first.
+
+        Raises UnreadableFile, and leaves the file alone, if it was edited and does not parse.
+        """
+        if self._writing:
+            return
+        self._writing = True
+        try:
+            outcome = self._readable.write(tracker.root, merged)
+            while isinstance(outcome, Edited):
+                self._take_in(tracker, outcome)
+                outcome = self._readable.write(tracker.root, outcome)
+        finally:
+            self._writing = False
+        if isinstance(outcome, Unreadable):
+            raise outcome.error
+        self._unsaved = False
+        self._large = self._path.stat().st_size > SMALL
+
+    def status(self) -> Status:
+        """Tell what became of the readable file; raises UnreadableFile if it does not parse."""
+        status = self._readable.status()
+        if isinstance(status, Unreadable):
+            raise status.error
+        return status
+
+    def open_readable(self, tracker: Tracker, status: Status, *, taken: bool) -> None:
+        """Take in a hand edit that was made while the structure was closed, and write the file if it is behind.
+
+        ``taken``: the edit is in the structure already.
+        """
+        merged = status if isinstance(status, Edited) else None
+        if merged is not None and not taken:
+            self._take_in(tracker, merged)
+        self._unsaved = True
+        self._write(tracker, merged)
+
+    def _take_in(self, tracker: Tracker, edit: Edited) -> None:
+        tracker.edit_from_file(lambda root: apply_edits(root, edit.base_value, edit.file_value))
+
+    def flush(self, tracker: Tracker) -> None:
+        """Write the readable file if it is behind; raises StorageError or UnreadableFile."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._unsaved:
+            self._write(tracker)
+
+    def close(self, tracker: Tracker) -> None:
+        """Flush, and give the place free in any case."""
+        try:
+            self.flush(tracker)
+        finally:
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Give the place free as it is."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._readable.close()
+        self._storage.close()
+
+
+def updates_of(records: list[OpRecord]) -> list[bytes]:
+    """Return the updates of records, in order."""
+    return [update for record in records for update in record.updates]

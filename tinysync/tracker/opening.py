@@ -1,0 +1,93 @@
+"""Opening a structure: what is on disk, what a person wrote into the file, and what the program starts with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tinysync.crdt.ids import MAX_VERSION, new_client_id
+from tinysync.crdt.seed import import_content, seed_document
+from tinysync.errors import KindMismatch, UnsupportedValue, UsageError
+from tinysync.storage.readable import Edited
+from tinysync.tracked.adopt import copy_in
+from tinysync.tracked.plain import kind_of
+from tinysync.tracker.disk import Disk, updates_of
+from tinysync.tracker.tracker import Tracker
+
+if TYPE_CHECKING:
+    from tinysync.storage.atomic import Durability
+    from tinysync.storage.names import Paths
+    from tinysync.storage.readable import Status
+    from tinysync.tracker.inbox import Dispatch
+    from tinysync.tracker.notify import Callback
+
+
+def open_tracker(
+    structure: Any,
+    name: str | None,
+    *,
+    paths: Paths | None,
+    version: int = 0,
+    callback: Callback | None = None,
+    dispatch: Dispatch | None = None,
+    durability: Durability = "os",
+) -> Tracker:
+    """Return the tracker of a structure, read from its files or started with the given content.
+
+    Without ``paths`` nothing is kept on disk. Raises UnsupportedValue or InvalidValue if the given structure
+    cannot be held, KindMismatch if what is stored is of another kind, UnreadableFile if the readable file does not
+    parse, DocumentInUse if another process has it open, and StorageError if files cannot be read or written. Then
+    nothing was changed on disk.
+    """
+    if type(version) is not int or not 0 <= version <= MAX_VERSION:
+        raise UsageError(f"version= must be an int from 0 to {MAX_VERSION}, not {version!r}")
+    default = copy_in(structure)
+    kind = kind_of(default)
+    if kind is None:
+        raise UnsupportedValue(f"only a dict, list or set can be tracked, not a {type(structure).__name__}")
+    if paths is None:
+        tracker = Tracker(kind, name=name, version=version, callback=callback, dispatch=dispatch)
+        tracker.document.load(seed_document(default, version))
+        return tracker
+    disk = Disk(paths, durability)
+    tracker = Tracker(kind, name=name, version=version, callback=callback, dispatch=dispatch, disk=disk)
+    opened = disk.open()
+    try:
+        status = disk.status()
+        if opened.records:
+            _reopen(tracker, disk, updates_of(opened.records), default)
+            disk.compact_if_large(opened, tracker)
+        else:
+            _start(tracker, disk, default, status, paths)
+        disk.open_readable(tracker, status, taken=not opened.records)
+    except BaseException:
+        disk.abandon()
+        raise
+    return tracker
+
+
+def _start(tracker: Tracker, disk: Disk, default: Any, status: Status, paths: Paths) -> None:
+    """Begin the document of a structure that has no op log, with its readable file's content if there is one."""
+    version = tracker.document.version
+    updates = seed_document(default, version)
+    if isinstance(status, Edited):
+        content = copy_in(status.file_value)
+        if kind_of(content) != tracker.kind:
+            raise KindMismatch(
+                f"{paths.readable} holds a {kind_of(content)}, but a {tracker.kind} was given to track(); "
+                "give a structure of that kind, or another name",
+            )
+        updates = import_content(default, content, version, new_client_id(0))
+    tracker.document.load(updates)
+    disk.append("seed", tracker.document.engine.client_id, updates)
+
+
+def _reopen(tracker: Tracker, disk: Disk, updates: list[bytes], default: Any) -> None:
+    """Load a document and add the defaults of a newer version of the app."""
+    document = tracker.document
+    document.load(updates)
+    seen = document.seeded_version()
+    if seen is None or document.version > seen:
+        seed = seed_document(default, document.version)
+        received = document.receive(seed)
+        disk.append("seed", document.engine.client_id, seed)
+        document.show(received)

@@ -1,0 +1,135 @@
+"""The side of a structure that peers see."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Protocol
+
+from tinysync.crdt.seed import EPOCH
+from tinysync.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tinysync.model import Delivered, DeviceId, DocumentId, Kind
+    from tinysync.tracker.tracker import Tracker
+
+
+class SharingPeer(Protocol):
+    """What a structure needs of a peer."""
+
+    def share(self, document: Shared) -> None:
+        """Offer the document on all links."""
+
+    def unshare(self, name: DocumentId) -> None:
+        """Offer it no more, after sending what was published."""
+
+    def publish(self, name: DocumentId, updates: list[bytes]) -> None:
+        """Send updates on all links; cheap, from any thread."""
+
+    def wait_synced(self, name: DocumentId, timeout: float | None = None) -> None:
+        """Return once all peers have everything; raises SyncTimeout or KindMismatch."""
+
+    def close(self) -> None:
+        """Close all links."""
+
+
+class Shared:
+    """A structure as its peers deal with it; all methods may be called from any thread."""
+
+    def __init__(self, tracker: Tracker, name: DocumentId) -> None:
+        self._tracker = tracker
+        self.name = name
+        self.kind: Kind = tracker.kind
+        self.epoch = EPOCH
+
+    def state_vector(self) -> bytes:
+        """Return the document's encoded state vector; waits while a transaction is open."""
+        with self._tracker.reading():
+            return self._tracker.document.state_vector()
+
+    def diff(self, state_vector: bytes) -> list[bytes]:
+        """Return what a replica with this state vector lacks; raises BadUpdate if it is no state vector."""
+        with self._tracker.reading():
+            return self._tracker.document.diff(state_vector)
+
+    def deliver(self, updates: list[bytes], device: DeviceId, done: Callable[[Delivered], None]) -> None:
+        """Bring updates into the structure once it is free; ``done`` is called when they are in the op log."""
+        self._tracker.inbox.put(lambda: self._tracker.receive(updates, device, done))
+
+    def links_were_down(self) -> None:
+        """Note that the structure may be edited on both sides of a cut link."""
+        self._tracker.inbox.put(self._tracker.document.links_were_down)
+
+
+class Sharing:
+    """The peers of one structure."""
+
+    def __init__(self, tracker: Tracker) -> None:
+        self._tracker = tracker
+        self._peers: list[tuple[SharingPeer, bool]] = []
+
+    def add(self, peer: SharingPeer, *, owned: bool) -> None:
+        """Share the structure with a peer's links; an owned peer is closed with the structure."""
+        if any(peer is known for known, _ in self._peers):
+            return
+        name = self._tracker.document_id
+        if name is None:
+            raise UsageError("a structure needs a name to be synced: track(structure, 'name', sync=...)")
+        peer.share(Shared(self._tracker, name))
+        self._peers.append((peer, owned))
+
+    def publish(self, updates: list[bytes]) -> None:
+        """Send what was written here to all peers."""
+        name = self._tracker.document_id
+        if name is not None:
+            for peer, _ in self._peers:
+                peer.publish(name, updates)
+
+    def wait_synced(self, timeout: float | None) -> None:
+        """Wait for all peers, doing meanwhile what they deliver."""
+        name = self._tracker.document_id
+        if name is None or not self._peers:
+            raise UsageError(f"{self._tracker!r} has no peers to wait for: track it with sync=...")
+        for peer, _ in self._peers:
+            self._wait_for(peer, name, timeout)
+
+    def _wait_for(self, peer: SharingPeer, name: DocumentId, timeout: float | None) -> None:
+        inbox = self._tracker.inbox
+        if inbox.dispatch is None:
+            peer.wait_synced(name, timeout)
+            return
+        # This may be the very thread that deliveries are dispatched to: it does them itself while it waits.
+        wake = threading.Event()
+        answers: list[BaseException | None] = []
+
+        def wait() -> None:
+            try:
+                peer.wait_synced(name, timeout)
+                answers.append(None)
+            except BaseException as error:  # noqa: BLE001 - raised below, in the thread that waits
+                answers.append(error)
+            finally:
+                wake.set()
+
+        inbox.tell_arrivals(wake.set)
+        threading.Thread(target=wait, name="tinysync-wait", daemon=True).start()
+        try:
+            while not answers:
+                wake.wait()
+                wake.clear()
+                inbox.drain()
+        finally:
+            inbox.tell_arrivals(None)
+        if answers[0] is not None:
+            raise answers[0]
+
+    def close(self) -> None:
+        """Leave all peers."""
+        peers, self._peers = self._peers, []
+        name = self._tracker.document_id
+        for peer, owned in peers:
+            if owned:
+                peer.close()
+            elif name is not None:
+                peer.unshare(name)

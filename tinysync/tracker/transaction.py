@@ -1,0 +1,54 @@
+"""What the open transaction has done so far."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tinysync.model import Change
+from tinysync.tracked.edit import Edit
+from tinysync.tracked.journal import Journal
+
+if TYPE_CHECKING:
+    from tinysync.model import Origin
+    from tinysync.tracked.base import Tracked
+    from tinysync.tracker.tracker import Tracker
+
+
+class Transaction:
+    """A journal, the changes to call back with, and where they come from."""
+
+    __slots__ = ("changes", "edit", "journal", "marks", "origin")
+
+    def __init__(self, *, origin: Origin = "local", keep_key_order: bool = False) -> None:
+        self.journal = Journal(keep_key_order=keep_key_order)
+        self.edit = Edit(self.journal)
+        self.changes: list[Change] = []
+        self.origin = origin
+        self.marks: list[tuple[int, int]] = []
+        """For each open ``with`` block, how long the journal and the changes were at its beginning."""
+
+    def note(
+        self,
+        tracker: Tracker,
+        container: Tracked,
+        func_name: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any] | None,
+    ) -> None:
+        """Write down a change for the callbacks."""
+        node = container._node
+        path = node.path() if node is not None else []
+        self.changes.append(
+            Change(tracker.root, tracker.name, path, func_name, args, kwargs or {}, container, self.origin),
+        )
+
+    def begin_block(self) -> None:
+        """Remember where a ``with`` block began."""
+        self.marks.append((self.journal.mark(), len(self.changes)))
+
+    def end_block(self, *, failed: bool) -> None:
+        """Forget a ``with`` block, undoing what was done in it if it failed."""
+        mark, changes = self.marks.pop()
+        if failed:
+            self.journal.rollback(mark)
+            del self.changes[changes:]

@@ -1,0 +1,41 @@
+"""Waiting for a turn without blocking an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Turns:
+    """Tasks, of any event loops, that wait until something that is held can be taken."""
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
+
+    async def take(self, try_take: Callable[[], bool]) -> None:
+        """Return once ``try_take()`` returned True; it is tried again after each ``wake``."""
+        loop = asyncio.get_running_loop()
+        while not try_take():
+            turn: asyncio.Future[None] = loop.create_future()
+            entry = (loop, turn)
+            self._waiting.append(entry)
+            # What was held may have been released between the attempt and the entry in the queue.
+            if try_take():
+                self._waiting.remove(entry)
+                return
+            await turn
+
+    def wake(self) -> None:
+        """Let all that wait try again; from any thread."""
+        while self._waiting:
+            loop, turn = self._waiting.pop()
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(_finish, turn)
+
+
+def _finish(turn: asyncio.Future[None]) -> None:
+    if not turn.done():
+        turn.set_result(None)
