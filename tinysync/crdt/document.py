@@ -295,8 +295,8 @@ class Document:
     def receive(self, updates: list[bytes]) -> Received:
         """Check updates of others and put them into the engine, without showing them yet.
 
-        Raises BadUpdate if one is not of this format; then nothing was changed, unless the error's cause is the
-        engine's: then the document must be rebuilt. Raises EngineFailure if the engine panics.
+        Raises BadUpdate if one is not of this format; then nothing was changed, unless it is HalfApplied: then the
+        document must be rebuilt. Raises EngineFailure if the engine panics.
         """
         infos = [check_update(update) for update in updates]
         self._check_own_blocks(infos)

@@ -36,6 +36,10 @@ class Applied:
     events: int = 0
 
 
+class HalfApplied(BadUpdate):
+    """The engine refused an update, but part of it may be in: the document must be rebuilt."""
+
+
 class Engine:
     """One engine document and its open transaction."""
 
@@ -177,8 +181,8 @@ class Engine:
     def apply(self, updates: Iterable[bytes], new_lists: Iterable[str] = ()) -> Applied:
         """Apply checked updates, each in a transaction of its own, and return what they changed.
 
-        ``new_lists`` names the lists that the updates begin. Raises BadUpdate if the engine refuses one (part of
-        it may be in: the document must be rebuilt) and EngineFailure if it panics.
+        ``new_lists`` names the lists that the updates begin. Raises HalfApplied if the engine refuses one, and
+        EngineFailure if it panics.
         """
         applied = Applied()
         self.begin()
@@ -196,7 +200,7 @@ class Engine:
                 finally:
                     self._end()
         except Exception as error:
-            raise BadUpdate(f"the engine refused an update: {error}") from error
+            raise HalfApplied(f"the engine refused an update: {error}") from error
         except BaseException as error:
             if type(error).__name__ == "PanicException":
                 raise EngineFailure(f"the CRDT engine panicked on an update: {error}") from error

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinysync.crdt.ids import MAX_VERSION, new_client_id
 from tinysync.crdt.seed import import_content, seed_document
-from tinysync.errors import KindMismatch, UnsupportedValue, UsageError
+from tinysync.errors import BadUpdate, KindMismatch, StorageError, UnsupportedValue, UsageError
 from tinysync.storage.readable import Edited
 from tinysync.tracked.adopt import copy_in
 from tinysync.tracked.plain import kind_of
@@ -54,7 +54,18 @@ def open_tracker(
     try:
         status = disk.status()
         if opened.records:
-            _reopen(tracker, disk, updates_of(opened.records), default)
+            try:
+                _reopen(tracker, disk, updates_of(opened.records), default)
+            except KindMismatch as error:
+                raise KindMismatch(
+                    f"{paths.state} holds the structure {name!r}, of which {error}; give track() one of that kind, "
+                    "or another name",
+                ) from None
+            except BadUpdate as error:
+                raise StorageError(
+                    f"the state in {paths.state} cannot be used: {error}; move that folder away to start from the "
+                    "readable file",
+                ) from error
             disk.compact_if_large(opened, tracker)
         else:
             _start(tracker, disk, default, status, paths)

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 from tinysync.crdt.document import Document
+from tinysync.crdt.engine import HalfApplied
 from tinysync.errors import BadUpdate, EngineFailure, StorageError, StructureClosed
 from tinysync.model import Change, Delivered, DeviceId, DocumentId, Outcome
 from tinysync.tracked.adopt import make_container
@@ -158,7 +159,11 @@ class Tracker:
             updates = self.document.commit(transaction.journal.ops)
             if self.disk is not None:
                 self.disk.append(transaction.origin, self.document.engine.client_id, updates)
-        except (EngineFailure, StorageError):
+        except EngineFailure as error:
+            transaction.journal.rollback()
+            self._stop(str(error))
+            raise
+        except StorageError:
             transaction.journal.rollback()
             self._rebuild()
             raise
@@ -166,13 +171,22 @@ class Tracker:
 
     def _rebuild(self) -> None:
         """Bring the document back to what is on disk; without a disk, or if that fails too, stop writing."""
+        if self.disk is None:
+            self._stop("its document failed, and it is not persisted")
+            return
         try:
-            if self.disk is None:
-                raise EngineFailure("the structure is not persisted")  # noqa: TRY301
             self.document.rebuild(self.disk.reread())
         except (BadUpdate, EngineFailure, StorageError) as error:
-            self._closed = f"its document was lost in a failure and could not be restored from disk ({error})"
-            self.sharing.close()
+            self._stop(f"its document failed and could not be read again from disk: {error}")
+
+    def _stop(self, reason: str) -> None:
+        """Write no more: what is on disk is whole, what is in memory may not be."""
+        self._closed = reason
+        self.sharing.close()
+        if self.disk is not None:
+            self.disk.abandon()
+            self.disk = None
+        self._tell_closed()
 
     def _take_effect(self, changes: list[Change], origin: Origin, updates: list[bytes]) -> None:
         """Do what follows the op log: readable file, callbacks, peers."""
@@ -249,12 +263,13 @@ class Tracker:
         try:
             self.check_open()
             received = self.document.receive(updates)
-        except (BadUpdate, EngineFailure) as error:
-            if error.__cause__ is not None:
-                self._rebuild()
+        except EngineFailure as error:
+            self._stop(str(error))
             done(Delivered(Outcome.FAILED, error))
             return None
-        except StructureClosed as error:
+        except (BadUpdate, StructureClosed) as error:
+            if isinstance(error, HalfApplied):
+                self._rebuild()
             done(Delivered(Outcome.FAILED, error))
             return None
         if not received.new:
@@ -315,6 +330,9 @@ class Tracker:
             finally:
                 self._closed = "it was closed"
                 self.disk = None
+        self._tell_closed()
+
+    def _tell_closed(self) -> None:
         for listener in self._close_listeners:
             listener()
 
@@ -326,6 +344,8 @@ class Tracker:
         """Stop writing, without touching anything: this is a fork's copy."""
         self._closed = reason
         self.disk = None
+        # Whoever held the lock is not in this process.
+        self.lock = TransactionLock(self._lock_is_free)
 
     def check_open(self) -> None:
         """Raise StructureClosed unless the structure can be written to."""
