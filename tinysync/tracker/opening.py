@@ -58,8 +58,7 @@ def open_tracker(
                 _reopen(tracker, disk, updates_of(opened.records), default)
             except KindMismatch as error:
                 raise KindMismatch(
-                    f"{paths.state} holds the structure {name!r}, of which {error}; give track() one of that kind, "
-                    "or another name",
+                    f"{paths.state} holds {name!r}, and {error}; give a structure of that kind, or another name",
                 ) from None
             except BadUpdate as error:
                 raise StorageError(

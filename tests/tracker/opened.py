@@ -1,0 +1,33 @@
+"""Opening structures the way the tests of the tracker need it."""
+
+from __future__ import annotations
+
+from tinysync.crdt.values import pack
+from tinysync.storage.names import document_paths
+from tinysync.tracker import open_tracker
+
+
+def open_in(folder, structure, name="conf", **options):
+    """Open a persisted structure; returns its tracker."""
+    return open_tracker(structure, name, paths=document_paths(name, folder), **options)
+
+
+def in_memory(structure, **options):
+    """Track a structure without a disk; returns its tracker."""
+    return open_tracker(structure, None, paths=None, **options)
+
+
+def exact(value):
+    """A form in which values are equal only if they are, type included."""
+    if isinstance(value, dict):
+        return {"dict": sorted((pack(key), exact(item)) for key, item in value.items())}
+    if isinstance(value, list):
+        return ["list", *map(exact, value)]
+    if isinstance(value, set):
+        return ["set", *sorted(map(pack, value))]
+    return pack(value)
+
+
+def assert_in_agreement(tracker):
+    """The live structure is what the document shows."""
+    assert exact(tracker.root) == exact(tracker.document.view())
