@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tinysync.storage.names import Paths
 
 _DEVICE: Final = re.compile(rb"[0-9a-f]{32}\n?")
+_SESSION: Final = re.compile(r"([0-9a-f]{12})-[0-9a-f]{8}\.ops")
 _UNWRITABLE: Final = (
     "Make the folder writable for this program, or give track() another one by folder=, or persist=False."
 )
@@ -114,7 +115,10 @@ class FileStorage:
             raise StorageError(f"The state of {self._paths.readable} is not open.")
 
     def _begin(self) -> AppendFile:
-        name = f"{_now_ms():012x}-{secrets.token_hex(4)}{OPS_SUFFIX}"
+        # Names sort in the order of writing, also within a millisecond and after the clock was set back.
+        times = [int(match[1], 16) for match in map(_SESSION.fullmatch, self._names) if match]
+        time_ms = max([_now_ms(), *(time + 1 for time in times)])
+        name = f"{time_ms:012x}-{secrets.token_hex(4)}{OPS_SUFFIX}"
         self._writer = AppendFile(self._folder / name, OPS_MAGIC, self._durability)
         self._names.add(name)
         return self._writer

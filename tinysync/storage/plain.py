@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable
 
 _READABLE: Final = frozenset({type(None), bool, int, float, str, bytes, dt.date})
+_MAX_DECIMAL_BITS: Final = 10_000
+"""A longer int is written in hexadecimal: Python limits the conversion of decimal digits."""
+
 _MINUTE: Final = dt.timedelta(minutes=1)
 
 
@@ -50,15 +53,26 @@ def readable_keys(keys: Iterable[Any]) -> dict[Any, Any]:
             names[key] = key
         else:
             others.append(key)
-    others.sort(key=lambda key: (type(key).__name__, _text(key)))
+    others.sort(key=lambda key: (type(key).__name__, text_of(key)))
     for key in others:
-        name = _text(key) if isinstance(key, (tuple, frozenset)) else _nearest(key)
+        name = text_of(key) if isinstance(key, (tuple, frozenset)) else _nearest(key)
         number = 1
         while name in names:
-            name = f"{_text(key)} ({type(key).__name__}{f' {number}' if number > 1 else ''})"
+            name = f"{text_of(key)} ({type(key).__name__}{f' {number}' if number > 1 else ''})"
             number += 1
         names[name] = key
     return names
+
+
+def text_of(value: Any) -> str:
+    """Return a text for a key; the same on every device, in whatever order its frozensets are."""
+    if isinstance(value, tuple):
+        return f"({', '.join(map(text_of, value))}{',' if len(value) == 1 else ''})"
+    if isinstance(value, frozenset):
+        return f"{{{', '.join(sorted(map(text_of, value)))}}}"
+    if type(value) is int and value.bit_length() > _MAX_DECIMAL_BITS:
+        return hex(value)
+    return repr(value) if type(value) in _READABLE else str(value)
 
 
 def identity(value: Any) -> Hashable:
@@ -135,12 +149,3 @@ def _decimal(value: Decimal) -> float | str:
         if str(number) == text:
             return number
     return text
-
-
-def _text(value: Any) -> str:
-    """Return a text for a key; the same on every device, whatever the order within frozensets is."""
-    if isinstance(value, tuple):
-        return f"({', '.join(map(_text, value))}{',' if len(value) == 1 else ''})"
-    if isinstance(value, frozenset):
-        return f"{{{', '.join(sorted(map(_text, value)))}}}"
-    return repr(value) if type(value) in _READABLE else str(value)

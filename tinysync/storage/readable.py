@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _SETTLING_SECONDS: Final = 0.05
 _SETTLING_ROUNDS: Final = 40
-_ADVICE: Final = "What was changed is kept in the op log; see that the place is there, writable and not full."
+_ADVICE: Final = "See that the place is there, writable and not full."
 
 
 class Load(Protocol):

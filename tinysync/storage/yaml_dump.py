@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
-from tinysync.storage.plain import to_readable
+from tinysync.storage.plain import text_of, to_readable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from yaml import SafeDumper as _BaseDumper
 else:
@@ -18,8 +18,6 @@ else:
 
 _TAG: Final = "tag:yaml.org,2002:"
 _UNFOLDED: Final = 2**31 - 1
-_MAX_DECIMAL_BITS: Final = 10_000
-"""A longer int is written in hexadecimal: Python limits the conversion of decimal digits."""
 
 
 def dump_yaml(value: Any) -> bytes:
@@ -68,32 +66,31 @@ def _represent_dict(dumper: _Dumper, value: dict[Any, Any]) -> yaml.Node:
 
 
 def _represent_set(dumper: _Dumper, value: set[Any]) -> yaml.Node:
-    return dumper.represent_mapping(_TAG + "set", _in_order((element, None) for element in value))
+    return dumper.represent_mapping(_TAG + "set", _in_order(dict.fromkeys(value).items()))
 
 
 def _represent_int(dumper: _Dumper, value: int) -> yaml.Node:
-    return dumper.represent_scalar(
-        _TAG + "int", str(value) if value.bit_length() <= _MAX_DECIMAL_BITS else hex(value)
-    )
+    return dumper.represent_scalar(_TAG + "int", text_of(value))
 
 
 def _represent_str(dumper: _Dumper, value: str) -> yaml.Node:
-    return dumper.represent_scalar(_TAG + "str", value, style="|" if _is_block(value) else None)
+    style = None
+    if not value.isprintable():
+        style = "|" if _is_block(value) else '"'
+    return dumper.represent_scalar(_TAG + "str", value, style=style)
 
 
-def _in_order(pairs: Iterable[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
+def _in_order(pairs: Collection[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
     try:
         return sorted(pairs, key=itemgetter(0))
     except TypeError:
-        return sorted(pairs, key=lambda pair: (type(pair[0]).__name__, repr(pair[0])))
+        return sorted(pairs, key=lambda pair: (type(pair[0]).__name__, text_of(pair[0])))
 
 
 def _is_block(text: str) -> bool:
     """Whether a text is lines that read well, and are the same, when they stand as they are."""
-    if "\n" not in text:
-        return False
     lines = text.split("\n")
-    return bool(lines[0]) and all(line.isprintable() and line == line.strip() for line in lines)
+    return lines[0] != "" and all(line.isprintable() and line == line.strip() for line in lines)
 
 
 _Dumper.add_representer(dict, _represent_dict)
