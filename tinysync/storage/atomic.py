@@ -58,13 +58,12 @@ def sync_file(descriptor: int) -> None:
 
 def sync_folder(path: Path) -> None:
     """Wait until the names in a folder are on the disk."""
-    if sys.platform == "win32":
-        return  # a folder cannot be opened there; NTFS journals its names
-    descriptor = os.open(path, os.O_RDONLY | OPEN_FLAGS)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    if sys.platform != "win32":  # a folder cannot be opened there; NTFS journals its names
+        descriptor = os.open(path, os.O_RDONLY | OPEN_FLAGS)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def write_all(descriptor: int, data: bytes) -> None:
