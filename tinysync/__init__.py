@@ -1,1 +1,64 @@
 """Plain Python structures that save themselves, tell you when they change, and are the same on all devices."""
+
+from tinysync.api import track, tracker
+from tinysync.errors import (
+    BadUpdate,
+    DamagedFileWarning,
+    DetachedWarning,
+    DocumentInUse,
+    EngineFailure,
+    InvalidAddress,
+    InvalidName,
+    InvalidValue,
+    KindMismatch,
+    PeerError,
+    PeerRefused,
+    ProtocolError,
+    StorageError,
+    StructureClosed,
+    SyncTimeout,
+    TinySyncError,
+    TinySyncWarning,
+    TransactionBusy,
+    UnreadableFile,
+    UnsupportedValue,
+    UsageError,
+)
+from tinysync.model import Change
+from tinysync.peer import Peer
+from tinysync.tracked.dicts import DictWrapper
+from tinysync.tracked.lists import ListWrapper
+from tinysync.tracked.sets import SetWrapper
+from tinysync.tracker import Tracker
+
+__all__ = [
+    "BadUpdate",
+    "Change",
+    "DamagedFileWarning",
+    "DetachedWarning",
+    "DictWrapper",
+    "DocumentInUse",
+    "EngineFailure",
+    "InvalidAddress",
+    "InvalidName",
+    "InvalidValue",
+    "KindMismatch",
+    "ListWrapper",
+    "Peer",
+    "PeerError",
+    "PeerRefused",
+    "ProtocolError",
+    "SetWrapper",
+    "StorageError",
+    "StructureClosed",
+    "SyncTimeout",
+    "TinySyncError",
+    "TinySyncWarning",
+    "Tracker",
+    "TransactionBusy",
+    "UnreadableFile",
+    "UnsupportedValue",
+    "UsageError",
+    "track",
+    "tracker",
+]

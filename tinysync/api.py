@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, overload
 
 from tinysync.errors import InvalidName, UsageError
 from tinysync.peer import Peer
@@ -24,12 +24,26 @@ if TYPE_CHECKING:
     Dispatch = Callable[[Callable[[], None]], object]
 
 
+class Options(TypedDict, total=False):
+    """The keyword options of ``track``."""
+
+    callback: Callback | None
+    persist: bool
+    folder: str | os.PathLike[str]
+    sync: str | Peer | None
+    version: int
+    durability: Literal["os", "disk"]
+    dispatch: Dispatch | None
+
+
 @overload
-def track(structure: MutableMapping[Any, Any], name: str | None = None, **options: Any) -> DictWrapper: ...
+def track(
+    structure: MutableMapping[Any, Any], name: str | None = None, **options: Unpack[Options]
+) -> DictWrapper: ...
 @overload
-def track(structure: MutableSequence[Any], name: str | None = None, **options: Any) -> ListWrapper: ...
+def track(structure: MutableSequence[Any], name: str | None = None, **options: Unpack[Options]) -> ListWrapper: ...
 @overload
-def track(structure: MutableSet[Any], name: str | None = None, **options: Any) -> SetWrapper: ...
+def track(structure: MutableSet[Any], name: str | None = None, **options: Unpack[Options]) -> SetWrapper: ...
 def track(
     structure: Any,
     name: str | None = None,

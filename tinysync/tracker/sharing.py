@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING, Protocol
 
 from tinysync.crdt.seed import EPOCH
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 
 class SharingPeer(Protocol):
     """What a structure needs of a peer."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether it has left the network for good."""
 
     def share(self, document: Shared) -> None:
         """Offer the document on all links."""
@@ -71,6 +76,7 @@ class Sharing:
 
     def add(self, peer: SharingPeer, *, owned: bool) -> None:
         """Share the structure with a peer's links; an owned peer is closed with the structure."""
+        self._peers = [(known, is_owned) for known, is_owned in self._peers if not known.closed]
         if any(peer is known for known, _ in self._peers):
             return
         name = self._tracker.document_id
@@ -89,10 +95,12 @@ class Sharing:
     def wait_synced(self, timeout: float | None) -> None:
         """Wait for all peers, doing meanwhile what they deliver."""
         name = self._tracker.document_id
-        if name is None or not self._peers:
-            raise UsageError(f"{self._tracker!r} has no peers to wait for: track it with sync=...")
-        for peer, _ in self._peers:
-            self._wait_for(peer, name, timeout)
+        peers = [peer for peer, _ in self._peers if not peer.closed]
+        if name is None or not peers:
+            raise UsageError(f"{self._tracker!r} has no open peer to wait for: track it with sync=...")
+        deadline = None if timeout is None else time.monotonic() + timeout
+        for peer in peers:
+            self._wait_for(peer, name, None if deadline is None else max(0.0, deadline - time.monotonic()))
 
     def _wait_for(self, peer: SharingPeer, name: DocumentId, timeout: float | None) -> None:
         inbox = self._tracker.inbox

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from tinysync.crdt.document import Document
 from tinysync.crdt.engine import HalfApplied
-from tinysync.errors import BadUpdate, EngineFailure, StorageError, StructureClosed
+from tinysync.errors import BadUpdate, EngineFailure, StorageError, StructureClosed, UsageError
 from tinysync.model import Change, Delivered, DeviceId, DocumentId, Outcome
 from tinysync.tracked.adopt import make_container
 from tinysync.tracked.plain import plain
@@ -312,6 +312,9 @@ class Tracker:
         seconds. Raises SyncTimeout, naming the peers that did not answer in time (all of them while offline), and
         KindMismatch if a peer has a structure of another kind under this name.
         """
+        with self.reading():
+            if self.lock.depth:
+                raise UsageError("cannot wait for peers inside a transaction: they get it at its end")
         self.sharing.wait_synced(timeout)
 
     def close(self) -> None:

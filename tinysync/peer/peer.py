@@ -1,0 +1,261 @@
+"""A peer: listens, connects, reconnects, and keeps its documents the same as those of the devices it reaches."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import secrets
+import socket
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from tinysync.errors import InvalidAddress, LinkClosed, ProtocolError, UsageError
+from tinysync.model import DeviceId, DocumentId
+from tinysync.peer.connection import Connection
+from tinysync.peer.waiting import wait_synced
+from tinysync.protocol.limits import Limits
+from tinysync.protocol.session import Session
+from tinysync.transport.addresses import parse_address
+from tinysync.transport.backoff import Backoff
+from tinysync.transport.loop_thread import LoopThread
+from tinysync.transport.websocket import WebSocketTransport
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import TracebackType
+    from typing import Self
+
+    from tinysync.peer.shared import SharedDocument
+    from tinysync.transport.link import Link, Listener
+
+logger = logging.getLogger("tinysync")
+
+GOODBYE_SECONDS: Final = 2.0
+"""How long ``close`` waits for slow links to take what is left to send."""
+
+
+class Peer:
+    """One device on the network, for any number of tracked structures: ``track(x, 'name', sync=peer)``.
+
+    listen: an address to take links at, like '127.0.0.1:8765' (port 0: any free one; see ``url``), or None.
+    connect: the ``ws://`` addresses of peers. They need not be there: the peer connects as soon as they are, and
+      again whenever a link was lost, after delays that grow to 15 seconds.
+    device: the name that other devices see; by default the host's.
+
+    It works in a thread of its own, in programs with and without an event loop. Updates that it receives are
+    passed on, so any topology converges. Links are not authenticated yet: only loopback addresses are used.
+    Raises InvalidAddress for an address that is not understood, not on loopback, or in use.
+    """
+
+    def __init__(
+        self,
+        listen: str | None = None,
+        connect: Iterable[str] = (),
+        device: str | None = None,
+    ) -> None:
+        if isinstance(connect, str):
+            raise InvalidAddress(f"connect= takes a list of addresses; write connect=[{connect!r}]")
+        urls = [str(parse_address(url)) for url in connect]
+        if listen is not None:
+            parse_address(listen, listening=True)
+        self.device = device or socket.gethostname() or "device"
+        self._device_id = DeviceId(secrets.token_hex(16))
+        self._limits = Limits()
+        self._transport = WebSocketTransport(self._limits.max_frame)
+        self._documents: dict[DocumentId, SharedDocument] = {}
+        self._connections: dict[Connection, str | None] = {}
+        self._dialling: dict[str, asyncio.Task[None]] = {}
+        self._listener: Listener | None = None
+        self._published: deque[tuple[DocumentId, list[bytes]]] = deque()
+        self._flush_is_due = False
+        self._watchers: list[asyncio.Event] = []
+        self.closed = False
+        """Whether the peer has left the network for good."""
+        self._thread = LoopThread(f"tinysync-{self.device}")
+        try:
+            self._thread.run(self._start(listen, urls))
+        except BaseException:
+            self._thread.stop()
+            self.closed = True
+            raise
+
+    def __repr__(self) -> str:
+        state = "closed" if self.closed else self.url or "not listening"
+        return f"<Peer {self.device!r} {state}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    async def _start(self, listen: str | None, urls: list[str]) -> None:
+        if listen is not None:
+            self._listener = await self._transport.listen(listen, self._take)
+        for url in urls:
+            self._dial(url)
+
+    @property
+    def url(self) -> str | None:
+        """The ``ws://`` address that others connect to, or None if this peer does not listen."""
+        return self._listener.address if self._listener is not None else None
+
+    def connect(self, url: str) -> None:
+        """Connect to one more peer, now or as soon as it is there; raises InvalidAddress.
+
+        Returns at once. Connecting twice to one address is one connection.
+        """
+        self._thread.run_function(self._dial, str(parse_address(url)))
+
+    def connected_devices(self) -> list[str]:
+        """Return the names of the devices that are connected at this moment."""
+        if self.closed:
+            return []
+        return self._thread.run_function(lambda: sorted(c.device_name for c in self._connections if c.is_ready))
+
+    def close(self) -> None:
+        """Say goodbye on all links and stop; what could not be sent is sent when the devices meet again.
+
+        Closing twice is fine. The structures stay open, and are offline.
+        """
+        if self.closed:
+            return
+        self.closed = True
+        if not self._thread.is_current():
+            self._thread.run(self._leave())
+        self._thread.stop()
+
+    # --- documents -----------------------------------------------------------------------------------------
+
+    def share(self, document: SharedDocument) -> None:
+        """Offer a document on all links; raises UsageError if one of that name is shared already."""
+        self._thread.run_function(self._share, document)
+
+    def _share(self, document: SharedDocument) -> None:
+        if document.name in self._documents:
+            raise UsageError(
+                f"the peer {self.device!r} shares a structure named {document.name!r} already; "
+                "close that one first, or use another name or another Peer",
+            )
+        self._documents[document.name] = document
+        for connection in self._connections:
+            connection.offer(document)
+
+    def unshare(self, name: DocumentId) -> None:
+        """Offer a document no more, after sending what was published and can be sent at once."""
+        if not self.closed:
+            self._thread.run_function(self._unshare, name)
+
+    def _unshare(self, name: DocumentId) -> None:
+        self._flush()
+        for connection in self._connections:
+            connection.withdraw(name)
+        self._documents.pop(name, None)
+
+    def publish(self, name: DocumentId, updates: list[bytes]) -> None:
+        """Send updates on all links, from any thread; those of one turn of the loop travel together."""
+        self._published.append((name, updates))
+        if not self._flush_is_due:
+            self._flush_is_due = True
+            self._thread.call(self._flush)
+
+    def _flush(self) -> None:
+        # Cleared first: what is published from here on asks for another flush.
+        self._flush_is_due = False
+        while self._published:
+            name, updates = self._published.popleft()
+            self._send(name, updates, None)
+        for connection in self._connections:
+            connection.pump()
+
+    def _send(self, name: DocumentId, updates: list[bytes], source: Connection | None) -> None:
+        for connection in self._connections:
+            if connection is not source:
+                connection.session.documents.send_updates(name, updates)
+
+    def _pass_on(self, source: Connection, name: DocumentId, updates: list[bytes]) -> None:
+        self._send(name, updates, source)
+        for connection in self._connections:
+            if connection is not source:
+                connection.wake()
+
+    def wait_synced(self, name: DocumentId, timeout: float | None = None) -> None:
+        """Return once every peer has what was published of a document, and what they held at the call is here.
+
+        Asked are the peers at all ``connect`` addresses, and those that are connected and share the document.
+        Raises SyncTimeout, naming those that did not answer within ``timeout`` seconds, and KindMismatch or
+        PeerRefused if one refuses the document.
+        """
+        self._thread.run(self._wait_synced(name, timeout))
+
+    async def _wait_synced(self, name: DocumentId, timeout: float | None) -> None:  # noqa: ASYNC109 - the public one
+        self._flush()
+        await wait_synced(name, timeout, list(self._dialling), self._connections, self._watchers)
+
+    # --- links ---------------------------------------------------------------------------------------------
+
+    def _dial(self, url: str) -> None:
+        if url not in self._dialling:
+            self._dialling[url] = asyncio.ensure_future(self._keep_connected(url))
+
+    async def _keep_connected(self, url: str) -> None:
+        """Connect to a peer, again and again."""
+        backoff = Backoff(random.Random())  # noqa: S311 - jitter
+        while True:
+            try:
+                link = await self._transport.connect(url)
+            except LinkClosed as error:
+                logger.debug("%s: %s", self.device, error)
+            except Exception:
+                logger.exception("Could not connect to %s", url)
+            else:
+                if await self._serve(link, url):
+                    backoff.reset()
+            await asyncio.sleep(backoff.next())
+
+    async def _take(self, link: Link) -> None:
+        """Serve a link that came in."""
+        await self._serve(link, None)
+
+    async def _serve(self, link: Link, url: str | None) -> bool:
+        """Exchange documents over a link until it is down; returns whether the peer was a good one."""
+        session = Session(self._device_id, self.device, self._limits)
+        connection = Connection(link, session, self._documents, self._pass_on, self._tell_watchers)
+        self._connections[connection] = url
+        try:
+            await connection.run()
+        except ProtocolError as error:
+            logger.warning("Closed the link to %s: %s", connection.device_name or url or "a stranger", error)
+        except LinkClosed as error:
+            logger.info("%s: %s", self.device, error)
+        except Exception:
+            logger.exception("The link to %s failed", connection.device_name or url or "a stranger")
+        finally:
+            del self._connections[connection]
+            self._tell_watchers()
+            for document in self._documents.values():
+                document.links_were_down()
+        return connection.device is not None
+
+    def _tell_watchers(self) -> None:
+        for watcher in self._watchers:
+            watcher.set()
+
+    async def _leave(self) -> None:
+        """Send what can be sent, say goodbye, and close everything."""
+        self._flush()
+        for connection in self._connections:
+            connection.say_goodbye(f"{self.device} closes")
+        sent = [asyncio.ensure_future(connection.sent.wait()) for connection in self._connections]
+        if sent:
+            await asyncio.wait(sent, timeout=GOODBYE_SECONDS)
+        for task in (*sent, *self._dialling.values()):
+            task.cancel()
+        if self._listener is not None:
+            await self._listener.close()

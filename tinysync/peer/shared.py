@@ -1,0 +1,38 @@
+"""What a peer needs of a document."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tinysync.model import Delivered, DeviceId, DocumentId, Kind
+
+
+class SharedDocument(Protocol):
+    """A document as its peers deal with it; its methods may be called from any thread."""
+
+    @property
+    def name(self) -> DocumentId:
+        """The name under which peers share it."""
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of its root."""
+
+    @property
+    def epoch(self) -> int:
+        """Its epoch; documents of another one cannot be merged with it."""
+
+    def state_vector(self) -> bytes:
+        """Return the encoded state vector; may block while a transaction is open."""
+
+    def diff(self, state_vector: bytes) -> list[bytes]:
+        """Return what a replica with this state vector lacks; may block. Raises BadUpdate if it is none."""
+
+    def deliver(self, updates: list[bytes], device: DeviceId, done: Callable[[Delivered], None]) -> None:
+        """Bring updates into the document as soon as it is free, then call ``done``, from any thread."""
+
+    def links_were_down(self) -> None:
+        """Note that the document may have been edited on both sides of a link that was down."""

@@ -1,0 +1,45 @@
+"""What moves frames between two peers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+
+class Link(Protocol):
+    """One connection: frames arrive whole and in order, or not at all.
+
+    ``send`` and ``receive`` raise LinkClosed once the link is down, for whatever reason.
+    """
+
+    async def send(self, frame: bytes) -> None:
+        """Send a frame; waits while the other side is slow."""
+
+    async def receive(self) -> bytes:
+        """Return the next frame."""
+
+    async def close(self) -> None:
+        """Close the link after what was sent; closing twice is fine."""
+
+
+class Listener(Protocol):
+    """A place where links come in."""
+
+    @property
+    def address(self) -> str:
+        """The address that others connect to."""
+
+    async def close(self) -> None:
+        """Take no more links; those that came in are closed."""
+
+
+class Transport(Protocol):
+    """A way to reach peers."""
+
+    async def connect(self, address: str) -> Link:
+        """Return a link to the peer at an address; raises LinkClosed if there is none."""
+
+    async def listen(self, address: str, on_link: Callable[[Link], Awaitable[None]]) -> Listener:
+        """Run ``on_link`` for each link that comes in; raises InvalidAddress if the place is taken."""
