@@ -13,8 +13,11 @@ from tinysync.storage.merge import apply_edits
 from tinysync.storage.oplog import FileStorage
 from tinysync.storage.readable import Edited, ReadableFile, Unreadable
 from tinysync.storage.records import OpRecord
-from tinysync.storage.yaml_dump import dump_yaml
+from tinysync.storage.yaml_dump import dump_yaml, register_plain_types
 from tinysync.storage.yaml_load import load_yaml
+from tinysync.tracked.dicts import DictWrapper
+from tinysync.tracked.lists import ListWrapper
+from tinysync.tracked.sets import SetWrapper
 
 if TYPE_CHECKING:
     from tinysync.storage.atomic import Durability
@@ -34,6 +37,9 @@ WRITE_BEHIND: Final = 0.3
 COMPACT_BYTES: Final = 1024 * 1024
 COMPACT_RECORDS: Final = 2000
 """The op log is compacted on opening when it is over one of these."""
+
+
+register_plain_types([DictWrapper], [ListWrapper], [SetWrapper])
 
 
 class Disk:
