@@ -82,21 +82,21 @@ class DictWrapper(Tracked, dict[Any, Any]):
     def __getattr__(self, name: str) -> Any:
         if not name.startswith("_") and name in self:
             return self[name]
+        if name in self:
+            raise _needs_brackets(self, name, f"[{name!r}]")
         raise AttributeError(f"this dict has no key {name!r}", name=name, obj=self)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name.startswith("_") or hasattr(type(self), name):
-            raise AttributeError(
-                f"{name!r} cannot be assigned as an attribute of a dict; write [{name!r}] = ...",
-                name=name,
-                obj=self,
-            )
+            raise _needs_brackets(self, name, f"[{name!r}] = ...")
         with editing(self, "__setitem__", (name, value)) as edit:
             edit.put(self, name, value)
 
     def __delattr__(self, name: str) -> None:
+        if name.startswith("_") or hasattr(type(self), name):
+            raise _needs_brackets(self, name, f"del [{name!r}]")
         with editing(self, "__delitem__", (name,)) as edit:
-            if name.startswith("_") or hasattr(type(self), name) or name not in self:
+            if name not in self:
                 raise AttributeError(f"this dict has no key {name!r} to delete", name=name, obj=self)
             edit.remove(self, name)
 
@@ -107,3 +107,7 @@ class DictWrapper(Tracked, dict[Any, Any]):
     def __reduce_ex__(self, protocol: SupportsIndex, /) -> tuple[Any, ...]:
         entries: Iterator[tuple[Any, Any]] = iter(self.items())
         return dict, (), None, None, entries
+
+
+def _needs_brackets(container: DictWrapper, name: str, instead: str) -> AttributeError:
+    return AttributeError(f"{name!r} is no attribute for a key; write {instead}", name=name, obj=container)
