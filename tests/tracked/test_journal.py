@@ -30,6 +30,11 @@ def undone(live):
         raise Undone
 
 
+def key_orders(live):
+    """The keys of all dicts as they stand; sets have no order to bring back."""
+    return [list(container) for container in containers(live) if isinstance(container, dict)]
+
+
 def edit_somewhere(data, live):
     """Make a random call on a random container; errors of the builtins are part of it."""
     place = data.draw(st.integers(0, len(containers(live)) - 1))
@@ -59,14 +64,14 @@ def test_replaying_the_ops_gives_the_live_content(start, data):
 def test_a_rollback_brings_back_content_order_and_identity(start, data):
     live = track(start)
     edit_somewhere(data, live)
-    before, content = state(live), plain(live)
+    before, order = state(live), key_orders(live)
     held = containers(live)
     with undone(live):
         for _ in range(data.draw(st.integers(1, 6))):
             edit_somewhere(data, live)
             vandalise(data, held)
     assert state(live) == before
-    assert repr(plain(live)) == repr(content) or isinstance(live, set)
+    assert key_orders(live) == order
     check_links(live)
     assert all(container._node.attached for container in held)
 
