@@ -12,7 +12,7 @@ from tinysync.errors import InvalidValue, UnsupportedValue, UsageError
 from tinysync.tracked.base import bind
 from tinysync.tracked.dicts import DictWrapper
 from tinysync.tracked.lists import ListWrapper
-from tinysync.tracked.plain import kind_of
+from tinysync.tracked.plain import ALWAYS_HELD, kind_of
 from tinysync.tracked.sets import SetWrapper
 
 if TYPE_CHECKING:
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
     from tinysync.model import Kind
     from tinysync.tracked.recorder import Recorder
-
-ALWAYS_HELD: Final = frozenset({type(None), bool, int, float})
-"""Types of which the document holds every value."""
 
 _ALWAYS_KEYS: Final = frozenset({type(None), bool, int, bytes})
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tinysync.tracked.base import Tracked, editing
+from tinysync.tracked.plain import ALWAYS_HELD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +24,15 @@ class DictWrapper(Tracked, dict[Any, Any]):
     __slots__ = ("__weakref__", "_node", "_tracker")
 
     def __setitem__(self, key: Any, value: Any, /) -> None:
+        tracker = self._tracker
+        if (
+            tracker is not None
+            and type(key) is str
+            and key.isascii()
+            and (type(value) in ALWAYS_HELD or (type(value) is str and value.isascii()))
+            and tracker.put_plain(self, key, value)
+        ):
+            return
         with editing(self, "__setitem__", (key, value)) as edit:
             edit.put(self, key, value)
 

@@ -11,6 +11,8 @@ from tinysync.tracked.key_orders import KeyOrders
 from tinysync.tracked.undo import undo
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tinysync.crdt.node import Node
     from tinysync.crdt.ops import Op
 
@@ -53,6 +55,19 @@ class Journal:
         self.ops.append(Put(node, key, old, new, default, _leaving(old)))
         dict.__setitem__(node.container, key, new)
 
+    def put_plain(self, node: Node, key: str, value: Any) -> bool:
+        """Write a dict entry with a plain value, unless it holds a container: then return False.
+
+        The commonest edit, with nothing to detach.
+        """
+        container = node.container
+        old = dict.get(container, key, ABSENT)
+        if isinstance(old, Tracked):
+            return False
+        self.ops.append(Put(node, key, old, value))
+        dict.__setitem__(container, key, value)
+        return True
+
     def remove(self, node: Node, key: Any, old: Any) -> None:
         """Remove a dict entry that holds ``old``."""
         if self._key_orders is not None:
@@ -94,10 +109,10 @@ class Journal:
         list.__setitem__(node.container, slice(None), [items[index] for index in order])
 
 
-def _leaving(value: Any) -> list[Removed]:
+def _leaving(value: Any) -> Sequence[Removed]:
     """Detach a value that is about to leave, and note what it and the containers in it held."""
     if not isinstance(value, Tracked):
-        return []
+        return ()
     node = value._node
     assert node is not None
     node.attached = False

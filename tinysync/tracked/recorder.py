@@ -36,6 +36,12 @@ class Recorder(Protocol):
         the lock, the context is ``detached_edit(container)``.
         """
 
+    def put_plain(self, container: Any, key: str, value: Any, /) -> bool:
+        """Make ``container[key] = value`` for a value that needs no check, if nothing stands in the way.
+
+        Return False, and do nothing, if something does; then it is a case for ``edit``.
+        """
+
     def __enter__(self) -> Any: ...
 
     def __exit__(

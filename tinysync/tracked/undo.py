@@ -9,6 +9,8 @@ from tinysync.tracked.base import Tracked
 from tinysync.tracked.detached import detach
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tinysync.crdt.ops import Op, Removed
 
 
@@ -45,7 +47,7 @@ def _undo_put(op: Put) -> None:
     _exchange([op.new], op.removed)
 
 
-def _exchange(brought_in: list[Any], taken_out: list[Removed]) -> None:
+def _exchange(brought_in: list[Any], taken_out: Sequence[Removed]) -> None:
     for value in brought_in:
         if isinstance(value, Tracked):
             detach(value, by_other=False)
