@@ -41,6 +41,10 @@ class Structure:
         self.calls.append((func_name, args, kwargs))
         return _Call(self)
 
+    def put_plain(self, container: Any, key: str, value: Any) -> bool:
+        with self.edit(container, "__setitem__", (key, value)) as edit:
+            return edit.journal.put_plain(container._node, key, value) if container._node.attached else False
+
     def __enter__(self) -> Edit:
         self.marks.append(self.journal.mark())
         return Edit(self.journal)

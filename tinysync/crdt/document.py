@@ -22,7 +22,7 @@ from tinysync.crdt.seed import EPOCH, FORMAT
 from tinysync.crdt.sequence import Sequence, parse_override_key
 from tinysync.crdt.values import encode, key_text
 from tinysync.crdt.view import view
-from tinysync.crdt.writing import write_ops
+from tinysync.crdt.writing import is_simple, write_ops
 from tinysync.errors import BadUpdate, EngineFailure, KindMismatch
 
 if TYPE_CHECKING:
@@ -205,7 +205,15 @@ class Document:
         engine.begin()
         try:
             first = ops[0]
-            if len(ops) == 1 and type(first) is Put and self._write_simple(first):
+            if (
+                len(ops) == 1
+                and type(first) is Put
+                and first.node.id
+                and not first.node.seeded
+                and is_simple(first)
+            ):
+                # The commonest edit, without the machinery for all others.
+                engine.put("c", f"{first.node.id}/{key_text(first.key)}", encode(first.new))
                 return engine.commit()
             self._sweep()
             write_ops(self, ops)
@@ -216,16 +224,6 @@ class Document:
             if isinstance(error, Exception) or type(error).__name__ == "PanicException":
                 raise EngineFailure(f"the CRDT engine failed on a local edit: {error!r}") from error
             raise
-
-    def _write_simple(self, op: Put) -> bool:
-        """Write the commonest edit, a plain value under a str key, without the machinery for all others."""
-        node = op.node
-        if type(op.key) is not str or op.default or op.removed or op.new is ABSENT or node.absent or node.seeded:
-            return False
-        if node.kind != "dict" or not node.id or isinstance(op.new, (dict, list, set)):
-            return False
-        self.engine.put("c", f"{node.id}/{key_text(op.key)}", encode(op.new))
-        return True
 
     def list_touched(self, list_id: str) -> None:
         """Remember that another replica changed a list, which may leave orphans in it."""

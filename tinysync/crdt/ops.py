@@ -6,10 +6,12 @@ transaction ends. Values are live values: a plain value, or a live container who
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tinysync.crdt.node import Node
 
 
@@ -42,7 +44,7 @@ class Put:
     new: Any
     default: bool = False
     """Written by ``setdefault``: goes to the default layer instead of the chosen one."""
-    removed: list[Removed] = field(default_factory=list)
+    removed: Sequence[Removed] = ()
 
 
 @dataclass(slots=True)
@@ -53,7 +55,7 @@ class Assign:
     index: int
     old: Any
     new: Any
-    removed: list[Removed] = field(default_factory=list)
+    removed: Sequence[Removed] = ()
 
 
 @dataclass(slots=True)
@@ -64,7 +66,7 @@ class Splice:
     index: int
     old: list[Any]
     new: list[Any]
-    removed: list[Removed] = field(default_factory=list)
+    removed: Sequence[Removed] = ()
 
 
 @dataclass(slots=True)

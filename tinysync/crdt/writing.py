@@ -12,6 +12,8 @@ from tinysync.crdt.seed import element_nonce, list_nonce, seed_list
 from tinysync.crdt.values import TOMBSTONE_CELL, Reference, encode, encode_reference, key_text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tinysync.crdt.document import Document
     from tinysync.crdt.node import Node
 
@@ -42,10 +44,14 @@ class Writer:
     def write(self) -> None:
         """Write what the ops come to."""
         for op in self.ops:
-            if id(op.node) in self.fresh or not op.node.id:
+            node = op.node
+            if id(node) in self.fresh or not node.id:
                 continue
-            if op.node.seeded:
-                self._pin(op.node)
+            if node.seeded:
+                self._pin(node)
+            if type(op) is Put and is_simple(op):
+                self.engine.put("c", f"{node.id}/{key_text(op.key)}", encode(op.new))
+                continue
             match op:
                 case Put():
                     self._put(op)
@@ -228,7 +234,7 @@ class Writer:
         self.document.nodes[identifier] = node
         self.fresh.add(id(node))
 
-    def _clear(self, removed: list[Removed]) -> None:
+    def _clear(self, removed: Sequence[Removed]) -> None:
         """Clear the cells of containers that left the structure, to save space."""
         for item in removed:
             node = item.node
@@ -255,8 +261,24 @@ class Writer:
             node = node.parent
 
 
+def is_simple(op: Put) -> bool:
+    """Tell whether an op just writes the chosen cell of a str key."""
+    node = op.node
+    return (
+        type(op.key) is str
+        and node.kind == "dict"
+        and not op.removed
+        and not op.default
+        and not node.absent
+        and op.new is not ABSENT
+        and not isinstance(op.new, (dict, list, set))
+    )
+
+
 def _last_puts(ops: list[Op]) -> list[Op]:
     """Keep only the last of several writes of one entry: nobody ever sees the others."""
+    if len({(id(op.node), op.key) if type(op) is Put else id(op) for op in ops}) == len(ops):
+        return ops
     places: dict[tuple[int, Any], int] = {}
     kept: list[Op | None] = []
     for op in ops:

@@ -52,7 +52,7 @@ def copy_in(value: Any, node: Node | None = None, *steps: Any) -> Any:
 
 def check_entry_key(key: Any, node: Node) -> None:
     """Raise UnsupportedValue or InvalidValue, naming the path, unless a key or set element can be held."""
-    if type(key) in _ALWAYS_KEYS:
+    if type(key) in _ALWAYS_KEYS or (type(key) is str and key.isascii()):
         return
     try:
         check_key(key)

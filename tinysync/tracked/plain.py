@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from tinysync.model import Kind
 
+ALWAYS_HELD: Final = frozenset({type(None), bool, int, float})
+"""Types of which the document holds every value."""
+
 _KINDS: Final[tuple[tuple[Kind, tuple[type, ...]], ...]] = (
     ("dict", (dict, Mapping)),
     ("list", (list, MutableSequence)),

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Protocol
 
 from tinysync.crdt.seed import EPOCH
 from tinysync.errors import UsageError
+from tinysync.model import DocumentId
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tinysync.model import Delivered, DeviceId, DocumentId, Kind
+    from tinysync.model import Delivered, DeviceId, Kind
     from tinysync.tracker.tracker import Tracker
 
 
@@ -73,39 +74,36 @@ class Sharing:
     def __init__(self, tracker: Tracker) -> None:
         self._tracker = tracker
         self._peers: list[tuple[SharingPeer, bool]] = []
+        self._name = DocumentId(tracker.name or "")
 
     def add(self, peer: SharingPeer, *, owned: bool) -> None:
         """Share the structure with a peer's links; an owned peer is closed with the structure."""
         self._peers = [(known, is_owned) for known, is_owned in self._peers if not known.closed]
         if any(peer is known for known, _ in self._peers):
             return
-        name = self._tracker.document_id
-        if name is None:
+        if not self._name:
             raise UsageError("a structure needs a name to be synced: track(structure, 'name', sync=...)")
-        peer.share(Shared(self._tracker, name))
+        peer.share(Shared(self._tracker, self._name))
         self._peers.append((peer, owned))
 
     def publish(self, updates: list[bytes]) -> None:
         """Send what was written here to all peers."""
-        name = self._tracker.document_id
-        if name is not None:
-            for peer, _ in self._peers:
-                peer.publish(name, updates)
+        for peer, _ in self._peers:
+            peer.publish(self._name, updates)
 
     def wait_synced(self, timeout: float | None) -> None:
         """Wait for all peers, doing meanwhile what they deliver."""
-        name = self._tracker.document_id
         peers = [peer for peer, _ in self._peers if not peer.closed]
-        if name is None or not peers:
+        if not peers:
             raise UsageError(f"{self._tracker!r} has no open peer to wait for: track it with sync=...")
         deadline = None if timeout is None else time.monotonic() + timeout
         for peer in peers:
-            self._wait_for(peer, name, None if deadline is None else max(0.0, deadline - time.monotonic()))
+            self._wait_for(peer, None if deadline is None else max(0.0, deadline - time.monotonic()))
 
-    def _wait_for(self, peer: SharingPeer, name: DocumentId, timeout: float | None) -> None:
+    def _wait_for(self, peer: SharingPeer, timeout: float | None) -> None:
         inbox = self._tracker.inbox
         if inbox.dispatch is None:
-            peer.wait_synced(name, timeout)
+            peer.wait_synced(self._name, timeout)
             return
         # This may be the very thread that deliveries are dispatched to: it does them itself while it waits.
         wake = threading.Event()
@@ -113,7 +111,7 @@ class Sharing:
 
         def wait() -> None:
             try:
-                peer.wait_synced(name, timeout)
+                peer.wait_synced(self._name, timeout)
                 answers.append(None)
             except BaseException as error:  # noqa: BLE001 - raised below, in the thread that waits
                 answers.append(error)
@@ -135,9 +133,8 @@ class Sharing:
     def close(self) -> None:
         """Leave all peers."""
         peers, self._peers = self._peers, []
-        name = self._tracker.document_id
         for peer, owned in peers:
             if owned:
                 peer.close()
-            elif name is not None:
-                peer.unshare(name)
+            else:
+                peer.unshare(self._name)

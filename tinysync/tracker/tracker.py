@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 from tinysync.crdt.document import Document
 from tinysync.crdt.engine import HalfApplied
 from tinysync.errors import BadUpdate, EngineFailure, StorageError, StructureClosed, UsageError
-from tinysync.model import Change, Delivered, DeviceId, DocumentId, Outcome
+from tinysync.model import Change, Delivered, DeviceId, Outcome
 from tinysync.tracked.adopt import make_container
 from tinysync.tracked.plain import plain
 from tinysync.tracker.calls import Call
@@ -56,7 +56,9 @@ class Tracker:
         self.disk = disk
         self.document = Document(kind, self._make_container, version)
         self.lock = TransactionLock(self._lock_is_free)
-        self.transaction = Transaction()
+        self._calls = Transaction()
+        """The transaction of single calls."""
+        self.transaction = self._calls
         self.notifier = Notifier()
         self.inbox = Inbox(dispatch, self.lock.try_acquire, self.lock.release)
         self.sharing = Sharing(self)
@@ -98,6 +100,24 @@ class Tracker:
         """Return the context in which a mutating call makes its edits."""
         return Call(self, container, func_name, args, kwargs)
 
+    def put_plain(self, container: Any, key: str, value: Any, /) -> bool:
+        """Make the commonest call, ``container[key] = value`` with a plain value, without a Call."""
+        lock = self.lock
+        lock.acquire()
+        try:
+            transaction = self.transaction
+            if self._closed is not None or not container._node.attached:
+                return False
+            if not transaction.journal.put_plain(container._node, key, value):
+                return False
+            if self.notifier:
+                transaction.note(self, container, "__setitem__", (key, value), None)
+            if not lock.depth:
+                self.commit()
+            return True
+        finally:
+            lock.release()
+
     def __enter__(self) -> Self:
         self.lock.acquire()
         self._begin_block()
@@ -111,7 +131,7 @@ class Tracker:
     def _begin_block(self) -> None:
         try:
             self.check_open()
-            if not self.lock.depth and not self.transaction.journal.ops:
+            if not self.lock.depth:
                 self.transaction = Transaction(keep_key_order=True)
             self.transaction.begin_block()
             self.lock.begin()
@@ -148,10 +168,14 @@ class Tracker:
         transaction = self.transaction
         ops = transaction.journal.ops
         if not ops:
+            self.transaction = self._calls
             return
-        self.transaction = Transaction()
-        updates = self._write(transaction)
-        self._take_effect(transaction.changes, transaction.origin, updates)
+        try:
+            updates = self._write(transaction)
+        finally:
+            changes = transaction.finish()
+            self.transaction = self._calls
+        self._take_effect(changes, transaction.origin, updates)
 
     def _write(self, transaction: Transaction) -> list[bytes]:
         """Write a journal into the document and the op log; on failure set everything back."""
@@ -198,9 +222,9 @@ class Tracker:
                 errors = self.notifier.notify(changes)
         finally:
             self.sharing.publish(updates)
-        if origin == "local":
-            raise_all(errors)
-        else:
+        if errors:
+            if origin == "local":
+                raise_all(errors)
             log_all(errors, self.name, origin)
 
     def edit_from_file(self, edit: Callable[[Any], None]) -> None:
@@ -355,8 +379,3 @@ class Tracker:
         if self._closed is not None:
             what = f"the structure {self.name!r}" if self.name is not None else "the structure"
             raise StructureClosed(f"{what} cannot be changed: {self._closed}; track it again to go on")
-
-    @property
-    def document_id(self) -> DocumentId | None:
-        """The name that identifies the structure among peers."""
-        return None if self.name is None else DocumentId(self.name)

@@ -42,6 +42,14 @@ class Transaction:
             Change(tracker.root, tracker.name, path, func_name, args, kwargs or {}, container, self.origin),
         )
 
+    def finish(self) -> list[Change]:
+        """Forget the journal and return the changes; the next transaction of the kind can begin."""
+        changes = self.changes
+        self.journal.ops = []
+        if changes:
+            self.changes = []
+        return changes
+
     def begin_block(self) -> None:
         """Remember where a ``with`` block began."""
         self.marks.append((self.journal.mark(), len(self.changes)))
