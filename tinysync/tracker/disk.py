@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 from tinysync.errors import StorageError, TinySyncWarning
 from tinysync.storage.merge import apply_edits
 from tinysync.storage.oplog import FileStorage
-from tinysync.storage.readable import Edited, ReadableFile, Unreadable
+from tinysync.storage.readable import Edited, ReadableFile, Unreadable, Written
 from tinysync.storage.records import OpRecord
 from tinysync.storage.yaml_dump import dump_yaml, register_plain_types
 from tinysync.storage.yaml_load import load_yaml
 from tinysync.tracked.dicts import DictWrapper
 from tinysync.tracked.lists import ListWrapper
+from tinysync.tracked.plain import plain
 from tinysync.tracked.sets import SetWrapper
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ class Disk:
         self._unsaved = False
         self._large = False
         self._writing = False
+        self._file_lock = threading.Lock()
+        """Held while the readable file is written; taken after the structure's lock, if that is needed too."""
 
     # --- op log --------------------------------------------------------------------------------------------
 
@@ -105,15 +108,22 @@ class Disk:
             self._timer.start()
 
     def _save_behind(self, tracker: Tracker) -> None:
-        tracker.lock.acquire()
-        try:
+        """Write the readable file from a copy, so that the program can go on meanwhile."""
+        with tracker.reading():
             self._timer = None
-            if tracker.disk is self and self._unsaved:
-                self._write(tracker)
+            if tracker.disk is not self or not self._unsaved:
+                return
+            self._unsaved = False
+            copy = plain(tracker.root)
+        try:
+            with self._file_lock:
+                outcome = self._readable.write(copy)
+            if not isinstance(outcome, Written):
+                with tracker.reading():
+                    self._write(tracker)
         except StorageError as error:
+            self._unsaved = True
             logger.error("%s The change itself is in the op log.", error)  # noqa: TRY400 - it says all
-        finally:
-            tracker.lock.release()
 
     def _write(self, tracker: Tracker, merged: Edited | None = None) -> None:
         """Write the readable file; a hand edit that is found in it comes into the structure first.
@@ -124,16 +134,23 @@ class Disk:
             return
         self._writing = True
         try:
-            outcome = self._readable.write(tracker.root, merged)
-            while isinstance(outcome, Edited):
-                self._take_in(tracker, outcome)
-                outcome = self._readable.write(tracker.root, outcome)
+            with self._file_lock:
+                outcome = self._readable.write(tracker.root, merged)
+                while isinstance(outcome, Edited):
+                    self._take_in(tracker, outcome)
+                    outcome = self._readable.write(tracker.root, outcome)
         finally:
             self._writing = False
         if isinstance(outcome, Unreadable):
             raise outcome.error
         self._unsaved = False
-        self._large = self._path.stat().st_size > SMALL
+        self._note_size()
+
+    def _note_size(self) -> None:
+        try:
+            self._large = self._path.stat().st_size > SMALL
+        except FileNotFoundError:
+            self._large = False
 
     def status(self) -> Status:
         """Tell what became of the readable file; raises UnreadableFile if it does not parse."""
@@ -151,7 +168,11 @@ class Disk:
         if merged is not None and not taken:
             self._take_in(tracker, merged)
         self._unsaved = True
-        self._write(tracker, merged)
+        self._note_size()
+        if self._large and merged is None:
+            self._save_later(tracker)
+        else:
+            self._write(tracker, merged)
 
     def _take_in(self, tracker: Tracker, edit: Edited) -> None:
         tracker.edit_from_file(lambda root: apply_edits(root, edit.base_value, edit.file_value))
