@@ -3,7 +3,8 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tinysync.storage.alignment import equal_pairs, same_element_pairs
+from tinysync.shortest_edit import equal_pairs
+from tinysync.storage.alignment import same_element_pairs
 
 FEW = st.lists(st.integers(0, 3), max_size=10)
 

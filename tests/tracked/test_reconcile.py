@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tinysync.crdt.ops import Assign, Put, Splice
 from tinysync.tracked.sameness import same, token
-from tinysync.tracked.shortest_edit import Hunk, hunks
+from tinysync.shortest_edit import Hunk, hunks
 
 from .calls import values
 from .structure import check_links, track

@@ -11,7 +11,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from tinysync.errors import KindMismatch
-from tinysync.storage.alignment import equal_pairs, same_element_pairs
+from tinysync.shortest_edit import equal_pairs
+from tinysync.storage.alignment import same_element_pairs
 from tinysync.storage.plain import identity, in_type_of, readable_keys, to_readable
 
 if TYPE_CHECKING:

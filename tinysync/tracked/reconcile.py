@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tinysync.crdt.ops import ABSENT
+from tinysync.shortest_edit import hunks
 from tinysync.tracked.adopt import build
 from tinysync.tracked.base import Tracked
 from tinysync.tracked.plain import kind_of
 from tinysync.tracked.sameness import same, token
-from tinysync.tracked.shortest_edit import hunks
 
 if TYPE_CHECKING:
     from tinysync.crdt.node import Node

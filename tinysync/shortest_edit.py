@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Hashable, Sequence
 
-WORK_LIMIT: Final = 50_000
+WORK_LIMIT: Final = 200_000
 """Steps, besides four for each element, after which the sequences count as wholly different."""
 
 
@@ -21,26 +21,35 @@ class Hunk(NamedTuple):
     new_stop: int
 
 
-def hunks(old: Sequence[Any], new: Sequence[Any]) -> list[Hunk]:
-    """Return what has to change in ``old`` for it to become ``new``, from left to right.
+def equal_pairs(old: Sequence[Hashable], new: Sequence[Hashable]) -> list[tuple[int, int]]:
+    """Return the pairs of indices of a longest common subsequence, from left to right.
 
-    Elements are compared by ``==`` and must be hashable. Sequences that have little in common, so that the
-    shortest way would take long to find, are one hunk, without their common beginning and end.
+    Of sequences that have little in common, so that it would take long to find, only the common beginning and end
+    are returned.
     """
     shorter = min(len(old), len(new))
-    start = next((i for i in range(shorter) if old[i] != new[i]), shorter)
-    tail = next((i for i in range(shorter - start) if old[-1 - i] != new[-1 - i]), shorter - start)
-    old_stop, new_stop = len(old) - tail, len(new) - tail
-    if start == old_stop and start == new_stop:
-        return []
-    common = _common_pairs(old[start:old_stop], new[start:new_stop])
-    common = [(i + start, j + start) for i, j in common]
-    ends = [(start - 1, start - 1), *common, (old_stop, new_stop)]
+    head = next((i for i in range(shorter) if old[i] != new[i]), shorter)
+    tail = next((i for i in range(shorter - head) if old[-1 - i] != new[-1 - i]), shorter - head)
+    middle = _common_pairs(old[head : len(old) - tail], new[head : len(new) - tail])
+    return [
+        *((i, i) for i in range(head)),
+        *((i + head, j + head) for i, j in middle),
+        *((len(old) - i, len(new) - i) for i in range(tail, 0, -1)),
+    ]
+
+
+def hunks(old: Sequence[Hashable], new: Sequence[Hashable]) -> list[Hunk]:
+    """Return what has to change in ``old`` for it to become ``new``, from left to right.
+
+    Elements are compared by ``==``. Sequences that have little in common, so that the shortest way would take long
+    to find, are one hunk, without their common beginning and end.
+    """
+    ends = [(-1, -1), *equal_pairs(old, new), (len(old), len(new))]
     between = [Hunk(i + 1, next_i, j + 1, next_j) for (i, j), (next_i, next_j) in pairwise(ends)]
     return [hunk for hunk in between if hunk.old_start < hunk.old_stop or hunk.new_start < hunk.new_stop]
 
 
-def _common_pairs(old: Sequence[Any], new: Sequence[Any]) -> list[tuple[int, int]]:
+def _common_pairs(old: Sequence[Hashable], new: Sequence[Hashable]) -> list[tuple[int, int]]:
     numbers = {item: number for number, item in enumerate(set(old) & set(new))}
     in_old = [i for i, item in enumerate(old) if item in numbers]
     in_new = [j for j, item in enumerate(new) if item in numbers]
