@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tinysync.crdt.ops import Assign, Put, Splice
-from tinysync.tracked.sameness import same, token
 from tinysync.shortest_edit import Hunk, hunks
+from tinysync.tracked.sameness import same, token
 
 from .calls import values
 from .structure import check_links, track
