@@ -76,6 +76,7 @@ class Connection:
         self._inflows: dict[DocumentId, Inflow] = {}
         self._outbox: deque[bytes] = deque()
         self._wake = asyncio.Event()
+        self._sending = False
         self.sent = asyncio.Event()
         """Set when the session is closed and all was sent, or the link is down."""
         self._loop = asyncio.get_running_loop()
@@ -95,7 +96,8 @@ class Connection:
             while True:
                 events = self.session.receive(await self._link.receive())
                 self._handle_all(events)
-                self.pump()
+                # In the next turn of the loop, behind what callbacks have published in this one.
+                self._loop.call_soon(self.pump)
         except (LinkClosed, ProtocolError):
             self.pump()
             raise
@@ -122,8 +124,10 @@ class Connection:
                     await self._wake.wait()
                 self._wake.clear()
                 self.pump()
+                self._sending = True
                 while self._outbox:
                     await self._link.send(self._outbox.popleft())
+                self._sending = False
         except LinkClosed:
             pass  # the reader learns it too, and says so
         finally:
@@ -134,6 +138,10 @@ class Connection:
         if len(self._outbox) < 4 or self.session.state is LinkState.CLOSED:
             self._outbox.extend(self.session.frames_to_send())
             self._handle_all(self.session.events())
+        if not self._sending:
+            # Without a detour over the writer: that would take one more turn of the loop.
+            while self._outbox and self._link.send_now(self._outbox[0]):
+                self._outbox.popleft()
         if self._outbox or self.session.state is LinkState.CLOSED:
             self._wake.set()
 

@@ -247,12 +247,6 @@ class Documents:
 
     def _messages_of(self, channel: Channel) -> list[Message]:
         messages: list[Message] = []
-        seq = channel.take_ack()
-        if seq is not None:
-            messages.append(Ack(channel.document, seq))
-        if channel.awareness is not None:
-            messages.append(Awareness(channel.document, channel.awareness))
-            channel.awareness = None
         assert channel.outflow is not None
         try:
             messages.extend(channel.outflow.messages())
@@ -260,6 +254,14 @@ class Documents:
             self._refuse(
                 channel, Code.TOO_LARGE, f"an update of {error.size} bytes does not fit into one frame of the peer"
             )
+            return messages
+        # What somebody waits for goes first, what only frees memory last.
+        if channel.awareness is not None:
+            messages.append(Awareness(channel.document, channel.awareness))
+            channel.awareness = None
+        seq = channel.take_ack()
+        if seq is not None:
+            messages.append(Ack(channel.document, seq))
         return messages
 
     # Messages from the peer

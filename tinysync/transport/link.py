@@ -17,6 +17,9 @@ class Link(Protocol):
     async def send(self, frame: bytes) -> None:
         """Send a frame; waits while the other side is slow."""
 
+    def send_now(self, frame: bytes) -> bool:
+        """Send a frame without waiting, if nothing waits to be sent; else return False and do nothing."""
+
     async def receive(self) -> bytes:
         """Return the next frame."""
 

@@ -18,9 +18,10 @@ class MemoryLink:
 
     def __init__(self, max_frame: int) -> None:
         self._max_frame = max_frame
-        self._arrived: asyncio.Queue[bytes | None] = asyncio.Queue(QUEUED_FRAMES + 1)
-        self._room = asyncio.Semaphore(QUEUED_FRAMES)
-        self._down = asyncio.Event()
+        self._arrived: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._changed = asyncio.Event()
+        """Set when frames were taken from ``_arrived``, or the link went down."""
+        self._down = False
         self._other: MemoryLink = self
 
     @classmethod
@@ -32,26 +33,27 @@ class MemoryLink:
 
     async def send(self, frame: bytes) -> None:
         """Send a frame; waits while the other side is slow."""
-        other = self._other
-        room = asyncio.ensure_future(other._room.acquire())
-        down = asyncio.ensure_future(self._down.wait())
-        try:
-            await asyncio.wait({room, down}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            room.cancel()
-            down.cancel()
-        if self._down.is_set():
-            raise LinkClosed("the link went down")
-        other._arrived.put_nowait(frame)
+        while not self.send_now(frame):
+            if self._down:
+                raise LinkClosed("the link went down")
+            self._other._changed.clear()
+            await self._other._changed.wait()
+
+    def send_now(self, frame: bytes) -> bool:
+        """Send a frame without waiting, if there is room on the other side; else return False."""
+        if self._down or self._other._arrived.qsize() >= QUEUED_FRAMES:
+            return False
+        self._other._arrived.put_nowait(frame)
+        return True
 
     async def receive(self) -> bytes:
         """Return the next frame; raises ProtocolError for one that is too large."""
-        if self._down.is_set() and self._arrived.empty():
+        if self._down and self._arrived.empty():
             raise LinkClosed("the link went down")
         frame = await self._arrived.get()
+        self._changed.set()
         if frame is None:
             raise LinkClosed("the link went down")
-        self._room.release()
         if len(frame) > self._max_frame:
             raise ProtocolError(f"a frame of {len(frame)} bytes is over {self._max_frame}", "too-large")
         return frame
@@ -59,9 +61,10 @@ class MemoryLink:
     async def close(self) -> None:
         """Close the link; what was sent still arrives."""
         for end in (self, self._other):
-            if not end._down.is_set():
-                end._down.set()
+            if not end._down:
+                end._down = True
                 end._arrived.put_nowait(None)
+                end._changed.set()
 
     async def cut(self) -> None:
         """Break the link: what is on its way is lost."""

@@ -6,7 +6,7 @@ import errno
 from typing import TYPE_CHECKING, Final
 
 from websockets.asyncio.client import connect
-from websockets.asyncio.server import serve
+from websockets.asyncio.server import broadcast, serve
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 from tinysync.errors import InvalidAddress, LinkClosed, ProtocolError
@@ -36,6 +36,13 @@ class WebSocketLink:
             await self._socket.send(frame)
         except ConnectionClosed as error:
             raise LinkClosed(f"the link went down: {error}") from None
+
+    def send_now(self, frame: bytes) -> bool:
+        """Send a frame without waiting, if nothing waits to be sent; else return False."""
+        if self._socket.transport.get_write_buffer_size():
+            return False
+        broadcast([self._socket], frame)
+        return True
 
     async def receive(self) -> bytes:
         """Return the next frame; raises ProtocolError for a text message."""
