@@ -19,6 +19,7 @@ from tinysync.crdt.ids import node_id
 from tinysync.crdt.node import Node, node_of
 from tinysync.crdt.ops import ABSENT
 from tinysync.crdt.sequence import holds_at, parse_override_key
+from tinysync.crdt.stored_key import stored_key
 from tinysync.crdt.values import MAX_DEPTH, Reference, encode, equal_key, key_text
 
 if TYPE_CHECKING:
@@ -174,6 +175,8 @@ class Patcher:
             return
         key, value = dict_entry(value, text)
         container = node.container
+        if value is not ABSENT:
+            self._retype_key(node, key)
         old_key = equal_key(text) if value is ABSENT else key
         old = dict.get(container, old_key, ABSENT)
         child = node_of(old)
@@ -197,6 +200,19 @@ class Patcher:
         dict.__setitem__(container, key, value)
         self.patches.append(Patch(node, "__setitem__", (key, value)))
 
+    def _retype_key(self, node: Node, key: Any) -> None:
+        """Let an entry have the key that is shown, where it is there under an equal key (1 for 1.0)."""
+        stored = stored_key(node.container, key)
+        if stored is key or same_scalar(stored, key):
+            return
+        value = dict.pop(node.container, stored)
+        dict.__setitem__(node.container, key, value)
+        child = node_of(value)
+        if child is not None:
+            child.key = key
+        self.patches.append(Patch(node, "__delitem__", (stored,)))
+        self.patches.append(Patch(node, "__setitem__", (key, value)))
+
     def _patch_element(self, node: Node, text: str, element: Any) -> None:
         container = node.container
         if element is ABSENT:
@@ -208,6 +224,10 @@ class Patcher:
             return
         if node.absent is not None:
             node.absent.discard(text)
+        stored = stored_key(container, element)
+        if stored is not element and not same_scalar(stored, element):
+            set.discard(container, stored)
+            self.patches.append(Patch(node, "discard", (stored,)))
         if element not in container:
             set.add(container, element)
             self.patches.append(Patch(node, "add", (element,)))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tinysync.crdt.ops import ABSENT
+from tinysync.crdt.stored_key import stored_key
 from tinysync.tracked.adopt import build, check_entry_key, copy_in
 from tinysync.tracked.base import Tracked
-from tinysync.tracked.keys import stored_key
 from tinysync.tracked.plain import ALWAYS_HELD
 from tinysync.tracked.reconcile import reconcile, reconcile_slice, reconciles
 

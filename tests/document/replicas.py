@@ -1,0 +1,171 @@
+"""Replicas of one structure, on disk or in memory, that exchange their updates by hand."""
+
+from __future__ import annotations
+
+import shutil
+
+from tinysync.crdt.values import encode
+from tinysync.model import DeviceId, Outcome
+from tinysync.storage.names import document_paths
+from tinysync.tracker import Tracker, open_tracker
+
+NAME = "conf"
+
+
+def same(one, other):
+    """Tell whether two structures are equal, types included, those of keys and elements too."""
+    if isinstance(one, dict):
+        if not isinstance(other, dict) or len(one) != len(other):
+            return False
+        typed = {key: key for key in other}
+        return all(
+            key in typed and same(key, typed[key]) and same(value, other[key]) for key, value in one.items()
+        )
+    if isinstance(one, list):
+        return isinstance(other, list) and len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, set):
+        typed = {element: element for element in other} if isinstance(other, set) else {}
+        return len(one) == len(typed) and all(e in typed and same(e, typed[e]) for e in one)
+    return type(one) is type(other) and encode(one) == encode(other)
+
+
+class Outbox:
+    """Stands where a peer's links would: collects what a structure publishes, and delivers to it."""
+
+    def __init__(self):
+        self.shared = None
+        self.published = []
+
+    def share(self, document):
+        self.shared = document
+
+    def unshare(self, name):
+        self.shared = None
+
+    def publish(self, name, updates):
+        self.published += updates
+
+    def wait_synced(self, name, timeout=None):
+        """Nothing is ever on its way."""
+
+    def close(self):
+        """There are no links."""
+
+
+class Replica:
+    """One device; with a folder its structure is on disk."""
+
+    def __init__(self, structure, folder=None, version=0, updates=None):
+        """Start with a structure, with what is in the folder, or as a device that holds updates already."""
+        self.folder = folder
+        self.version = version
+        self.structure = structure
+        self.received = []
+        if updates is None:
+            self._open(self._opened())
+        else:
+            self._open(self._loaded(updates))
+        self.started = self.document.diff()
+
+    def _opened(self):
+        paths = document_paths(NAME, self.folder) if self.folder else None
+        return open_tracker(self.structure, NAME, paths=paths, version=self.version)
+
+    def _loaded(self, updates):
+        tracker = Tracker(self.tracker.kind if hasattr(self, "tracker") else _kind(self.structure), name=NAME)
+        tracker.document.load(updates)
+        self.received = list(updates)
+        return tracker
+
+    def _open(self, tracker):
+        self.tracker = tracker
+        self.outbox = Outbox()
+        tracker.sharing.add(self.outbox, owned=False)
+
+    @property
+    def root(self):
+        return self.tracker.root
+
+    @property
+    def document(self):
+        return self.tracker.document
+
+    def updates(self):
+        """Return every update that this device knows, as it would be in a log."""
+        if self.folder is not None:
+            return self.tracker.disk.reread()
+        return [*self.started, *self.received, *self.outbox.published]
+
+    def receive(self, updates):
+        """Take in updates; return what became of them."""
+        answers = []
+        self.outbox.shared.deliver(list(updates), DeviceId("other"), answers.append)
+        (answer,) = answers
+        assert answer.outcome is not Outcome.FAILED, answer.error
+        if answer.outcome is not Outcome.DUPLICATE:
+            self.received += updates
+        return answer.outcome
+
+    def pull(self, other):
+        """Take in what another device has and this one lacks."""
+        return self.receive(other.document.diff(self.document.state_vector()))
+
+    def reopen(self):
+        """Restart: from disk, or from all updates."""
+        updates = self.updates()
+        self.tracker.close()
+        if self.folder is not None:
+            self._open(self._opened())
+        else:
+            self._open(self._loaded(updates))
+            self.started = []
+
+    def back_up(self, folder):
+        """Copy the closed folder elsewhere, and go on."""
+        self.tracker.close()
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(self.folder, folder)
+        self._open(self._opened())
+
+    def restore(self, folder):
+        """Go back to a copy of the folder, as if nothing had happened since."""
+        self.tracker.close()
+        shutil.rmtree(self.folder)
+        shutil.copytree(folder, self.folder)
+        self._open(self._opened())
+
+    def check(self):
+        """The live structure is what the document shows, and the nodes know their place."""
+        view = self.document.view()
+        assert same(self.root, view), f"live {self.root!r} is not what the document shows: {view!r}"
+
+    def close(self):
+        self.tracker.close()
+
+
+def _kind(structure):
+    return type(structure).__name__
+
+
+def settle(*replicas):
+    """Exchange everything, to and fro."""
+    for _ in range(2):
+        for one in replicas:
+            for other in replicas:
+                if one is not other:
+                    one.pull(other)
+    for replica in replicas:
+        assert replica.document.is_complete()
+        replica.check()
+
+
+def assert_converged(*replicas):
+    """All show the same, and show it again after reopening."""
+    first = replicas[0]
+    for replica in replicas:
+        assert same(replica.root, first.root), f"{replica.root!r} is not {first.root!r}"
+    for replica in replicas:
+        before = replica.tracker.snapshot()
+        replica.reopen()
+        assert same(replica.root, before), f"reopened as {replica.root!r}, was {before!r}"
+        replica.check()
