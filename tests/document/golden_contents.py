@@ -23,7 +23,7 @@ FOLDER = Path(__file__).parent / "golden"
 EVERYTHING = {
     "none": None, "true": True, "int": 1, "float": 1.0, "half": 0.5, "big": 2**80, "minus": -(2**53) - 1,
     "text": "ä~/\n", "bytes": b"\x00\xff", "tuple": (1, (1.0, "x")), "frozenset": frozenset({1, "b", (2,)}),
-    "date": dt.date(2026, 1, 2), "time": dt.time(3, 4, 5, 6), "naive": dt.datetime(2026, 1, 2, 3, 4),
+    "date": dt.date(2026, 1, 2), "time": dt.time(3, 4, 5, 6), "naive": dt.datetime(2026, 1, 2, 3, 4),  # noqa: DTZ001
     "aware": dt.datetime(2026, 1, 2, 3, 4, tzinfo=dt.timezone(dt.timedelta(hours=2))),
     "span": dt.timedelta(days=-1, microseconds=7), "decimal": Decimal("1.10"), "uuid": UUID(int=7),
     "complex": 1 - 2j, "inf": float("inf"), "nan": float("nan"),
@@ -51,7 +51,8 @@ LISTS = {
     "long": ("AAAAAAAAAAA", list(range(100))),
     "containers": ("BBBBBBBBBBB", [{"a": [1, {2}]}, [], set(), [[1.0]]]),
 }
-KEYS = ["", "a", "~", "~a", "a/b", 1, 1.0, True, 0.5, Decimal("0.5"), 2**70, None, b"x", (1, 2.0), frozenset({1, "a"}),
+KEYS = ["", "a", "~", "~a", "a/b", 1, 1.0, True, 0.5, Decimal("0.5"), 2**70, None, b"x", (1, 2.0),
+        frozenset({1, "a"}),
         dt.date(2026, 1, 2), dt.datetime(2026, 1, 2, tzinfo=dt.UTC), dt.time(1, tzinfo=dt.UTC),
         dt.timedelta(1), UUID(int=7), 1 + 0j, 1 + 2j]  # fmt: skip
 

@@ -23,7 +23,7 @@ def test_the_same_start_of_another_kind_of_root_is_one(pair, start):
 
 
 def test_a_fresh_device_does_not_bring_defaults_back(pair):
-    a, b = pair.start(SETTINGS, meet=False)
+    a, _b = pair.start(SETTINGS, meet=False)
     a.theme = "dark"
     a.net = {"host": "b"}
     del a["size"]
@@ -33,7 +33,7 @@ def test_a_fresh_device_does_not_bring_defaults_back(pair):
 
 
 def test_what_was_set_to_the_default_again_is_chosen(pair):
-    a, b = pair.start({"x": 1}, {"x": 2}, versions=(0, 1), meet=False)
+    a, _b = pair.start({"x": 1}, {"x": 2}, versions=(0, 1), meet=False)
     a.x = 5
     a.x = 1
     pair.finish({"x": 1})
@@ -41,7 +41,7 @@ def test_what_was_set_to_the_default_again_is_chosen(pair):
 
 def test_a_newer_version_brings_new_defaults_but_not_over_what_was_chosen(pair):
     newer = {"theme": "blue", "size": 12, "net": {"host": "a", "port": 9, "tls": True}, "new": [1], "on": {"q"}}
-    a, b = pair.start(SETTINGS, newer, versions=(0, 1), meet=False)
+    a, _b = pair.start(SETTINGS, newer, versions=(0, 1), meet=False)
     a.theme = "dark"
     del a["size"]
     del a.net["host"]
@@ -58,12 +58,12 @@ def test_a_newer_version_brings_new_defaults_but_not_over_what_was_chosen(pair):
 
 
 def test_an_older_version_joins_later_and_changes_nothing(pair):
-    a, b = pair.start({"x": 2, "new": 1}, {"x": 1, "old": 1}, versions=(1, 0), meet=False)
+    _a, _b = pair.start({"x": 2, "new": 1}, {"x": 1, "old": 1}, versions=(1, 0), meet=False)
     pair.finish({"x": 2, "new": 1, "old": 1})
 
 
 def test_what_was_chosen_on_the_newer_version_stays_too(pair):
-    a, b = pair.start({"x": 1, "l": [1]}, {"x": 2, "l": [1, 2]}, versions=(0, 1), meet=False)
+    _a, b = pair.start({"x": 1, "l": [1]}, {"x": 2, "l": [1, 2]}, versions=(0, 1), meet=False)
     b.x = 3
     del b["l"]
     pair.finish({"x": 3})
@@ -75,14 +75,14 @@ def test_the_default_list_of_the_newer_version_shows_while_nobody_edited_it(pair
 
 
 def test_a_default_list_that_was_edited_stays_though_a_newer_version_has_another(pair):
-    a, b = pair.start({"l": [1, 2]}, {"l": [1, 2, 3]}, versions=(0, 1), meet=False)
+    a, _b = pair.start({"l": [1, 2]}, {"l": [1, 2, 3]}, versions=(0, 1), meet=False)
     a.l.append("mine")
     pair.finish({"l": [1, 2, "mine"]})
 
 
 def test_a_default_list_that_was_edited_deep_inside_stays_too(pair):
     old, new = {"l": [1, {"k": {"deep": [1]}}]}, {"l": [2]}
-    a, b = pair.start(old, new, versions=(0, 1), meet=False)
+    a, _b = pair.start(old, new, versions=(0, 1), meet=False)
     a.l[1]["k"].deep.append(2)
     pair.finish({"l": [1, {"k": {"deep": [1, 2]}}]})
 
@@ -111,12 +111,12 @@ def test_a_list_that_both_versions_have_takes_edits_of_both(pair):
 
 
 def test_a_root_list_of_two_versions(pair):
-    a, b = pair.start([1], [1, 2], versions=(0, 1), meet=False)
+    _a, _b = pair.start([1], [1, 2], versions=(0, 1), meet=False)
     pair.finish([1, 2])
 
 
 def test_a_root_list_that_was_edited_stays(pair):
-    a, b = pair.start([1], [1, 2], versions=(0, 1), meet=False)
+    a, _b = pair.start([1], [1, 2], versions=(0, 1), meet=False)
     a.append("mine")
     pair.finish([1, "mine"])
 
@@ -146,7 +146,7 @@ def test_a_restart_in_a_newer_version_brings_its_defaults(tmp_path):
 
 
 def test_a_fresh_device_that_joins_in_the_middle_of_an_edited_session(pair):
-    a, b = pair.start({"x": {"y": 1}})
+    a, _b = pair.start({"x": {"y": 1}})
     a.x.y = 2
     pair.exchange()
     fresh = Replica({"x": {"y": 1, "z": 3}}, version=2)
