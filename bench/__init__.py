@@ -1,0 +1,1 @@
+"""Speed as ratios: tinysync and what it is compared with, measured in turn in one run."""

@@ -1,0 +1,50 @@
+"""Reading a tracked structure against reading the plain one."""
+
+from __future__ import annotations
+
+import json
+from timeit import Timer
+from typing import TYPE_CHECKING, Any
+
+from bench.measure import Row, Work, fastest
+from tinysync import track
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+REPETITIONS = 15
+UNROLLED = 20
+"""How often a statement stands in the body of the loop that times it."""
+
+
+def rows() -> Iterator[Row]:
+    numbers = {f"key{i}": i for i in range(1000)}
+    yield _row("conf['a']['b']", {"a": {"b": 1}}, loops=10_000, goal=2.5)
+    yield _row("for key in conf: pass", numbers, loops=10, goal=1.1)
+    yield _row("for item in conf.items(): pass", numbers, loops=10, goal=1.1)
+    yield _row("for item in conf: pass", list(range(1000)), loops=10, goal=1.1)
+    yield _row("json.dumps(conf)", numbers, loops=2, goal=1.1)
+    yield _row("json.dumps(conf)", _records(), loops=1, goal=1.1)
+
+
+def _records() -> dict[str, Any]:
+    return {f"record{i}": {"name": f"n{i}", "tags": ["x", "y"], "size": i / 7} for i in range(300)}
+
+
+def _row(statement: str, structure: Any, *, loops: int, goal: float) -> Row:
+    tracked = track(structure, persist=False)
+    body = "\n".join([statement] * UNROLLED)
+
+    def work(conf: Any) -> Work:
+        timer = Timer(body, globals={"conf": conf, "json": json})
+        return lambda: timer.timeit(loops)
+
+    ours, theirs = fastest(lambda: work(tracked), lambda: work(structure), repetitions=REPETITIONS)
+    operations = loops * UNROLLED
+    return Row(statement, ours / operations, theirs / operations, _described(structure), goal)
+
+
+def _described(structure: Any) -> str:
+    kind = type(structure).__name__
+    inner = next(iter(structure.values())) if isinstance(structure, dict) else None
+    return f"plain {kind} of {len(structure):,} {'dicts' if isinstance(inner, dict) else 'values'}"
