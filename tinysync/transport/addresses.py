@@ -42,6 +42,8 @@ def parse_address(text: str, *, listening: bool = False) -> Address:
         raise InvalidAddress(f"the address {text!r} has the scheme {parts.scheme!r}; {_FORM}")
     if parts.path not in {"", "/"} or parts.query or parts.fragment or parts.username or parts.password:
         raise InvalidAddress(f"the address {text!r} has more than a host and a port; {_FORM}")
+    if "%" in text:
+        raise InvalidAddress(f"the address {text!r} names a network interface; {_FORM}")
     if not host or port is None:
         raise InvalidAddress(f"the address {text!r} has no {'port' if host else 'host'}; {_FORM}")
     if port == 0 and not listening:

@@ -30,7 +30,7 @@ class LoopThread:
             self._loop.run_forever()
         finally:
             self._loop.run_until_complete(self._loop.shutdown_asyncgens())
-            self._loop.run_until_complete(self._loop.shutdown_default_executor())
+            # The threads of its executor end by themselves: one may be waiting for what the caller of stop holds.
             self._loop.close()
 
     def is_current(self) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
+import logging
 from typing import TYPE_CHECKING, Final
 
 from websockets.asyncio.client import connect
@@ -19,9 +21,13 @@ if TYPE_CHECKING:
     from websockets.asyncio.server import Server, ServerConnection
 
 OPEN_SECONDS: Final = 10.0
-CLOSE_SECONDS: Final = 2.0
+CLOSE_SECONDS: Final = 1.0
 PING_SECONDS: Final = 20.0
 QUEUED_FRAMES: Final = 16
+
+logger = logging.getLogger("tinysync.websockets")
+# What strangers do to an open port is for those who look for it, not for everybody's terminal.
+logger.addHandler(logging.NullHandler())
 
 
 class WebSocketLink:
@@ -55,16 +61,23 @@ class WebSocketLink:
         return frame
 
     async def close(self) -> None:
-        """Close the link after what was sent."""
-        await self._socket.close()
+        """Close the link after what was sent, or after a second if the other side does not take it."""
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._socket.close()
+        except TimeoutError:
+            # The goodbye waits for room in the write buffer, and there will be none.
+            self._socket.transport.abort()
+            await self._socket.wait_closed()
 
 
 class WebSocketListener:
     """A websocket server."""
 
-    def __init__(self, server: Server, address: Address) -> None:
+    def __init__(self, server: Server, address: Address, links: set[WebSocketLink]) -> None:
         self._server = server
         self._address = address
+        self._links = links
 
     @property
     def address(self) -> str:
@@ -73,7 +86,8 @@ class WebSocketListener:
 
     async def close(self) -> None:
         """Take no more links and close those that came in."""
-        self._server.close()
+        self._server.close(close_connections=False)
+        await asyncio.gather(*[link.close() for link in self._links])
         await self._server.wait_closed()
 
 
@@ -85,10 +99,13 @@ class WebSocketTransport:
 
     async def connect(self, address: str) -> WebSocketLink:
         """Return a link to a ``ws://`` address; raises InvalidAddress, or LinkClosed if nobody answers there."""
-        url = str(parse_address(address))
+        place = parse_address(address)
         try:
             socket = await connect(
-                url,
+                str(place),
+                # Named again, so that no redirect can lead anywhere else.
+                host=place.host,
+                port=place.port,
                 compression=None,
                 max_size=self._max_frame,
                 max_queue=QUEUED_FRAMES,
@@ -97,9 +114,10 @@ class WebSocketTransport:
                 ping_interval=PING_SECONDS,
                 ping_timeout=PING_SECONDS,
                 proxy=None,
+                logger=logger,
             )
-        except (OSError, TimeoutError, InvalidHandshake, ConnectionClosed) as error:
-            raise LinkClosed(f"nobody answers at {url}: {error}") from error
+        except (OSError, TimeoutError, InvalidHandshake, ConnectionClosed, ValueError) as error:
+            raise LinkClosed(f"nobody answers at {place}: {error}") from error
         return WebSocketLink(socket)
 
     async def listen(
@@ -107,17 +125,28 @@ class WebSocketTransport:
         address: str,
         on_link: Callable[[WebSocketLink], Awaitable[None]],
     ) -> WebSocketListener:
-        """Run ``on_link`` for each link that comes in; raises InvalidAddress if the port is in use."""
+        """Run ``on_link`` for each link that comes in; raises InvalidAddress if the port is in use.
+
+        Browsers are turned away, as any page in one could connect to this machine.
+        """
         place = parse_address(address, listening=True)
+        links: set[WebSocketLink] = set()
 
         async def handle(socket: ServerConnection) -> None:
-            await on_link(WebSocketLink(socket))
+            link = WebSocketLink(socket)
+            links.add(link)
+            try:
+                await on_link(link)
+            finally:
+                await link.close()
+                links.discard(link)
 
         try:
             server = await serve(
                 handle,
                 place.host,
                 place.port,
+                origins=[None],
                 compression=None,
                 max_size=self._max_frame,
                 max_queue=QUEUED_FRAMES,
@@ -125,6 +154,7 @@ class WebSocketTransport:
                 close_timeout=CLOSE_SECONDS,
                 ping_interval=PING_SECONDS,
                 ping_timeout=PING_SECONDS,
+                logger=logger,
             )
         except OSError as error:
             advice = "another program listens there; choose another port, or 0 for any free one"
@@ -132,4 +162,4 @@ class WebSocketTransport:
                 advice = "choose an address of this machine and a port that this user may listen on"
             raise InvalidAddress(f"cannot listen on {address!r}: {error.strerror or error}; {advice}") from error
         port = next(iter(server.sockets)).getsockname()[1]
-        return WebSocketListener(server, Address(place.host, port))
+        return WebSocketListener(server, Address(place.host, port), links)

@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+
+import pytest
+
+from tinysync.errors import UsageError
+from tinysync.transport.eventloop import current_task, running_loop_dispatch
+from tinysync.transport.loop_thread import LoopThread
+
+
+@pytest.fixture
+def thread():
+    made = LoopThread("tinysync-test")
+    yield made
+    made.stop()
+
+
+def is_gone(name: str) -> bool:
+    """Wait until no thread of a name is left."""
+    deadline = time.monotonic() + 10
+    while any(t.name.startswith(name) for t in threading.enumerate()):
+        if time.monotonic() > deadline:
+            return False
+        threading.Event().wait(0.01)
+    return True
+
+
+async def name_of_thread() -> str:
+    return threading.current_thread().name
+
+
+def test_coroutines_run_in_the_thread(thread):
+    assert thread.run(name_of_thread()) == "tinysync-test"
+    assert not thread.is_current()
+    assert thread.run_function(thread.is_current)
+
+
+def test_an_exception_comes_back(thread):
+    async def fail():
+        raise KeyError("x")
+
+    with pytest.raises(KeyError):
+        thread.run(fail())
+    assert thread.run(name_of_thread()) == "tinysync-test"
+
+
+def test_it_works_beside_a_running_loop(thread):
+    async def main():
+        return thread.run(name_of_thread())
+
+    assert asyncio.run(main()) == "tinysync-test"
+
+
+def test_functions_are_called_from_any_thread(thread):
+    called = threading.Event()
+    assert thread.call(called.set)
+    assert called.wait(10)
+
+
+def test_waiting_in_its_own_thread_is_refused_instead_of_blocking_forever(thread):
+    with pytest.raises(UsageError, match="cannot wait"):
+        thread.run_function(lambda: thread.run(name_of_thread()))
+
+
+def test_stop_cancels_what_runs_and_leaves_no_thread():
+    thread = LoopThread("tinysync-test")
+    ended = []
+
+    async def go_on():
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(True)
+
+    assert thread.call(lambda: setattr(thread, "task", asyncio.ensure_future(go_on())))
+    thread.run(asyncio.sleep(0))
+    thread.run(asyncio.to_thread(int))
+    thread.stop()
+    thread.stop()
+    assert ended == [True]
+    assert is_gone("tinysync-test")
+    assert not thread.call(ended.clear)
+    with pytest.raises(UsageError, match="closed"):
+        thread.run(name_of_thread())
+
+
+def test_stop_does_not_wait_for_a_blocked_function():
+    thread = LoopThread("tinysync-test")
+    lock = threading.Lock()
+    blocked = threading.Event()
+
+    def block():
+        blocked.set()
+        with lock:
+            pass
+
+    with lock:
+        thread.call(lambda: setattr(thread, "task", asyncio.ensure_future(asyncio.to_thread(block))))
+        assert blocked.wait(10)
+        thread.stop()
+
+
+def test_stop_from_its_own_thread():
+    thread = LoopThread("tinysync-test")
+    thread.call(thread.stop)
+    assert is_gone("tinysync-test")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_forked_process_cannot_use_it(thread):
+    read, write = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            thread.run(name_of_thread())
+        except UsageError as error:
+            thread.stop()
+            os.write(write, f"{thread.call(print)} {error}".encode())
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    os.close(write)
+    with os.fdopen(read) as answer:
+        assert answer.read().startswith("False this peer belongs to the process")
+    assert thread.run(name_of_thread()) == "tinysync-test"
+
+
+def test_what_code_outside_of_loops_learns_about_them():
+    assert current_task() is None
+    assert running_loop_dispatch() is None
+
+    async def main():
+        assert current_task() is asyncio.current_task()
+        asyncio.get_running_loop().call_soon(lambda: callbacks.append(current_task()))
+        dispatch = running_loop_dispatch()
+        done = asyncio.Event()
+        await asyncio.to_thread(dispatch, lambda: callbacks.append(threading.current_thread()))
+        asyncio.get_running_loop().call_soon(done.set)
+        await done.wait()
+        return dispatch
+
+    callbacks = []
+    dispatch = asyncio.run(main())
+    assert callbacks == [None, threading.current_thread()]
+    dispatch(callbacks.clear)
+    assert callbacks
