@@ -73,9 +73,14 @@ def element_nonce(child: Any, index: int) -> bytes:
     return digest(b"element", b"%d" % index, canonical(child))
 
 
+def list_client(list_id: str, content: Any) -> int:
+    """Return the client id under which the elements of a seeded list are written."""
+    return seed_client_id(0, digest(b"elements", b"%d" % FORMAT, list_id.encode(), canonical(content)))
+
+
 def seed_list(list_id: str, content: Any) -> bytes:
     """Return the update with the elements of a seeded list; the same for everybody who seeds that list."""
-    engine = Engine(seed_client_id(0, digest(b"elements", b"%d" % FORMAT, list_id.encode(), canonical(content))))
+    engine = Engine(list_client(list_id, content))
     engine.begin()
     _write_elements(engine, list_id, content)
     engine.commit()

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tinysync.crdt.check import check_state_vector
 from tinysync.crdt.entries import LAYERS, ROOT_ENTRY, dict_cell, set_cell
 from tinysync.crdt.ids import node_id, random_nonce
 from tinysync.crdt.node import node_of
 from tinysync.crdt.ops import ABSENT, Assign, Op, Put, Removed, Reorder, Splice
-from tinysync.crdt.seed import element_nonce, list_nonce, seed_list
-from tinysync.crdt.values import TOMBSTONE_CELL, Reference, encode, encode_reference, key_text
+from tinysync.crdt.seed import element_nonce, list_client, list_nonce, seed_list
+from tinysync.crdt.values import (
+    MAX_GENERATION,
+    TOMBSTONE_CELL,
+    Reference,
+    decode,
+    encode,
+    encode_reference,
+    key_text,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from tinysync.crdt.document import Document
     from tinysync.crdt.node import Node
@@ -72,7 +81,7 @@ class Writer:
             generation = self._generation(entry) + 1
             if isinstance(node_of(op.old).nonce, int):  # type: ignore[union-attr]
                 generation = max(generation, node_of(op.old).nonce + 1)  # type: ignore[union-attr, operator]
-            self.engine.put("g", entry, generation)
+            self.engine.put("g", entry, min(generation, MAX_GENERATION))
         child = node_of(op.new)
         if op.new is ABSENT or (child is not None and not child.attached):
             self._delete_entry(node, entry, text)
@@ -127,10 +136,18 @@ class Writer:
 
     def _seed_child(self, child: Node, parent: str, text: str) -> None:
         """Write a list that everybody who seeds the same one here shares."""
-        generation = self._free_generation(parent, text, child)
-        child.nonce = list_nonce(child.container, generation)
+        content = child.container
+        clocks = check_state_vector(self.engine.state_vector())
+
+        def was_seeded(generation: int) -> bool:
+            # Elements that were seeded once and deleted do not come back by seeding them again.
+            identifier = node_id(parent, text, "list", list_nonce(content, generation))
+            return list_client(identifier, content) in clocks
+
+        generation = self._free_generation(parent, text, child, was_seeded)
+        child.nonce = list_nonce(content, generation)
         self._register(child, node_id(parent, text, "list", child.nonce))
-        self.engine.integrate(seed_list(child.id, child.container))
+        self.engine.integrate(seed_list(child.id, content))
         reference = encode_reference(Reference("list", child.nonce))
         self.engine.put("d", f"{parent}/{text}", dict_cell(child.key, reference))
         self._register_seeded(child)
@@ -171,14 +188,26 @@ class Writer:
                 self._insert(node, 0, node.container)
 
     def _generation(self, entry: str) -> int:
-        cell = self.engine.get("g", entry)
-        return 0 if cell is ABSENT else int(cell)
+        generation = decode(self.engine.get("g", entry))
+        return generation if type(generation) is int and 0 <= generation <= MAX_GENERATION else 0
 
-    def _free_generation(self, parent: str, text: str, child: Node) -> int:
-        """Return the generation under which a container created now is really empty."""
+    def _free_generation(
+        self,
+        parent: str,
+        text: str,
+        child: Node,
+        is_used: Callable[[int], bool] = lambda _: False,
+    ) -> int:
+        """Return the generation under which a container created now is really empty.
+
+        It may be above the one that is noted: of two that were noted at once, the higher can have lost.
+        """
         entry = f"{parent}/{text}"
         generation = first = self._generation(entry)
-        while self.document.has_hidden(node_id(parent, text, child.kind, generation), child.kind):
+        while is_used(generation) or self.document.has_hidden(
+            node_id(parent, text, child.kind, generation),
+            child.kind,
+        ):
             generation += 1
         if generation != first:
             self.engine.put("g", entry, generation)
