@@ -22,8 +22,9 @@ from typing import Any
 PATIENCE = 15
 """Seconds that a device may take to answer."""
 
-WIDTH = 40
+WIDTH = 44
 ON_SCREEN = sys.stdout.isatty()
+PLAIN, BOLD, YELLOW = 0, 1, 33
 
 
 class Device:
@@ -77,19 +78,20 @@ class Device:
 
 
 def colored(text: str, code: int) -> str:
-    return f"\x1b[{code}m{text}\x1b[0m" if ON_SCREEN else text
+    return f"\x1b[{code}m{text}\x1b[0m" if ON_SCREEN and code != PLAIN else text
 
 
 def side_by_side(left: list[str], right: list[str], *, mark: bool = False) -> None:
-    """Print two columns; ``mark``: in color where they differ."""
+    """Print two columns; ``mark``: lines that only one of them has in color."""
     for one, other in zip_longest(left, right, fillvalue=""):
-        code = 33 if mark and one != other else 0
-        print(f"  {colored(f'{one:{WIDTH}}', code)}| {colored(other, code)}".rstrip())
+        left_color = YELLOW if mark and one not in right else PLAIN
+        right_color = YELLOW if mark and other not in left else PLAIN
+        print(f"  {colored(f'{one:{WIDTH}}', left_color)}| {colored(other, right_color)}".rstrip())
 
 
 def show(title: str, *devices: Device) -> None:
     """Print what the devices ran since the last time, and their files."""
-    print(f"\n{colored(title, 1)}\n")
+    print(f"\n{colored(title, BOLD)}\n")
     side_by_side(*([f"{d.name} ({'online' if d.is_online else 'offline'})"] for d in devices))
     side_by_side(*(["-" * (WIDTH - 1)] for _ in devices))
     side_by_side(*([f">>> {line}" for line in d.lines_run] for d in devices))
@@ -108,7 +110,7 @@ def play(laptop: Device, phone: Device) -> None:
     phone.ask("synced", timeout=PATIENCE)
     show("1. Both start with the same defaults", laptop, phone)
 
-    laptop.run("home.lights.kitchen = 'on'", "home.at_home.add('Ben')")
+    laptop.run("home.lights.kitchen = 80", "home.at_home.add('Ben')")
     laptop.ask("synced", timeout=PATIENCE)
     phone.run("home.shopping.append('eggs')")
     phone.ask("synced", timeout=PATIENCE)
@@ -117,15 +119,15 @@ def play(laptop: Device, phone: Device) -> None:
     phone.ask("offline")
     phone.is_online = False
     laptop.run(
-        "home.lights.hall = 'on'",
-        "home.lights.porch = 'on'",
+        "home.lights.hall = 100",
+        "home.lights.porch = 30",
         "home.shopping.move(1, 0)  # milk first",
         "home.shopping.append('tea')",
         "home.at_home.add('Cleo')",
     )
     phone.run(
-        "home.lights.hall = 'dim'",
-        "home.lights.garage = 'off'",
+        "home.lights.hall = 20",
+        "home.lights.garage = 60",
         "home.shopping[1] = 'oat milk'",
         "home.shopping.remove('bread')",
         "home.at_home.discard('Ann')",
@@ -150,7 +152,7 @@ def main() -> int:
                 device.kill()
         contents = [device.file.read_text(encoding="utf-8") for device in devices]
         for device, content in zip(devices, contents, strict=True):
-            print(f"\n{colored(f'{device.name}/{device.file.name}', 1)}\n\n{content}", end="")
+            print(f"\n{colored(f'{device.name}/{device.file.name}', BOLD)}\n\n{content}", end="")
     same = contents[0] == contents[1]
     print("\nThe two files are the same." if same else "\nTHE TWO FILES DIFFER.")
     return 0 if same else 1
