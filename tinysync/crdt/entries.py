@@ -17,6 +17,7 @@ from tinysync.crdt.values import (
     key_text,
     text_key,
 )
+from tinysync.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +48,7 @@ def dict_entry(value: Any, text: str) -> tuple[Any, Any]:
     """Return the key and the value (scalar or Reference) of a dict's entry; (None, ABSENT) if not valid."""
     if isinstance(value, Keyed):
         key, value = value
-        if type(key) not in SCALAR_TYPES or key_text(key) != text:
+        if not _is_key(key, text):
             return None, ABSENT
     else:
         key = text_key(text)
@@ -63,9 +64,16 @@ def set_entry(value: Any, text: str) -> Any:
     element = text_key(text)
     if element is not None:
         return ABSENT if value is ABSENT else element
-    if type(value) in SCALAR_TYPES and key_text(value) == text:
-        return value
-    return ABSENT
+    return value if _is_key(value, text) else ABSENT
+
+
+def _is_key(value: Any, text: str) -> bool:
+    """Tell whether a value from a cell is the key that a key text stands for."""
+    try:
+        return type(value) in SCALAR_TYPES and key_text(value) == text
+    except UsageError:
+        # No replica of ours writes such a key: a NaN, say.
+        return False
 
 
 def dict_cell(key: Any, cell: Any) -> Any:
@@ -81,7 +89,7 @@ def set_cell(element: Any) -> Any:
 def root_reference(lookup: Callable[[str, str], Any], kind: Kind) -> tuple[Reference, str]:
     """Return what shows as the root, and the layer it is from ('': the root that was created empty)."""
     for layer in ("p", "d"):
-        cell = lookup(layer, ROOT_ENTRY)
+        cell = lookup(layer, ROOT_ENTRY) if kind == "list" else ABSENT
         if cell is not ABSENT:
             value = decode(cell)
             if isinstance(value, Reference) and value.kind == kind:

@@ -21,6 +21,7 @@ from tinysync.crdt.ops import ABSENT
 from tinysync.crdt.sequence import holds_at, parse_override_key
 from tinysync.crdt.stored_key import stored_key
 from tinysync.crdt.values import MAX_DEPTH, Reference, encode, equal_key, key_text
+from tinysync.errors import BadUpdate
 
 if TYPE_CHECKING:
     from tinysync.crdt.document import Document
@@ -86,7 +87,7 @@ class Patcher:
                 if node.kind == "list":
                     self._patch_list(node, lists[identifier])
                 else:
-                    for text in sorted(entries[identifier], key=text_order):
+                    for text in sorted(entries.get(identifier, ()), key=text_order):
                         self._patch_entry(node, text)
         return self.patches
 
@@ -177,7 +178,7 @@ class Patcher:
         container = node.container
         if value is not ABSENT:
             self._retype_key(node, key)
-        old_key = equal_key(text) if value is ABSENT else key
+        old_key = _live_key(text) if value is ABSENT else key
         old = dict.get(container, old_key, ABSENT)
         child = node_of(old)
         if isinstance(value, Reference) and child is not None:
@@ -217,7 +218,7 @@ class Patcher:
         container = node.container
         if element is ABSENT:
             self._note_absent(node, text)
-            old = equal_key(text)
+            old = _live_key(text)
             if old in container:
                 set.discard(container, old)
                 self.patches.append(Patch(node, "discard", (old,)))
@@ -330,6 +331,14 @@ class Patcher:
         root.id = root_id(reference)
         self._fill(root)
         self.patches.append(Patch(root, "extend", (list(root.container),)))
+
+
+def _live_key(text: str) -> Any:
+    """Return a key that finds what a key text stands for in a live container; ABSENT: it cannot be there."""
+    try:
+        return equal_key(text)
+    except BadUpdate:
+        return ABSENT
 
 
 def same_scalar_or_reference(old: Any, value: Any) -> bool:

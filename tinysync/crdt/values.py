@@ -27,6 +27,7 @@ MAX_DEPTH: Final = 100
 """Most containers inside one another, the root included."""
 
 MAX_NATURAL_INT: Final = 2**53
+MAX_GENERATION: Final = 2**53
 KEY_MARK: Final = "~"
 KINDS: Final[tuple[Kind, ...]] = ("dict", "list", "set")
 
@@ -251,12 +252,14 @@ def unpack(packed: bytes) -> Any:
     return _unpack(packed, 0)
 
 
-def _unpack(packed: bytes, depth: int) -> Any:
+def _unpack(packed: bytes, depth: int, *, in_key: bool = False) -> Any:
     if depth > MAX_DEPTH + 2:
         raise BadUpdate("a cell nests too deep")
 
     def ext_hook(code: int, data: bytes) -> Any:
-        return _from_ext(code, data, depth)
+        if code == Ext.CANONICAL and in_key:
+            return _from_canonical(*_unpack(data, depth + 1))
+        return _from_ext(code, data, depth, in_key=in_key)
 
     try:
         return msgpack.unpackb(packed, ext_hook=ext_hook, strict_map_key=False, use_list=True)
@@ -266,14 +269,14 @@ def _unpack(packed: bytes, depth: int) -> Any:
         raise BadUpdate(f"bytes that are no cell of this format: {error}") from error
 
 
-def _from_ext(code: int, data: bytes, depth: int) -> Any:  # noqa: C901, PLR0911, PLR0912
+def _from_ext(code: int, data: bytes, depth: int, *, in_key: bool) -> Any:  # noqa: C901, PLR0911, PLR0912
     match code:
         case Ext.BIG_INT:
             return int.from_bytes(data, "big", signed=True)
         case Ext.TUPLE:
-            return tuple(_scalars(data, depth))
+            return tuple(_scalars(data, depth, in_key=in_key))
         case Ext.FROZENSET:
-            return frozenset(_scalars(data, depth))
+            return frozenset(_scalars(data, depth, in_key=in_key))
         case Ext.DATE:
             return dt.date.fromisoformat(data.decode())
         case Ext.TIME:
@@ -295,21 +298,20 @@ def _from_ext(code: int, data: bytes, depth: int) -> Any:  # noqa: C901, PLR0911
             return Keyed(_unpack(key, depth + 1), _unpack(value, depth + 1))
         case Ext.REFERENCE:
             kind, nonce = _unpack(data, depth + 1)
-            if type(nonce) not in (int, bytes):
-                raise BadUpdate("a reference with a strange nonce")
+            is_generation = type(nonce) is int and 0 <= nonce <= MAX_GENERATION
+            if kind not in range(len(KINDS)) or not (is_generation or type(nonce) is bytes):
+                raise BadUpdate("a reference of a strange kind or with a strange nonce")
             return Reference(KINDS[kind], nonce)
         case Ext.TOMBSTONE:
             return TOMBSTONE
         case Ext.AT:
             client, clock, time, device = map(int, _unpack(data, depth + 1))
             return At((client, clock), (time, device))
-        case Ext.CANONICAL:
-            return _from_canonical(*_unpack(data, depth + 1))
     raise BadUpdate(f"a cell of unknown type {code}")
 
 
-def _scalars(data: bytes, depth: int) -> list[Any]:
-    items: list[Any] = _unpack(data, depth + 1)
+def _scalars(data: bytes, depth: int, *, in_key: bool) -> list[Any]:
+    items: list[Any] = _unpack(data, depth + 1, in_key=in_key)
     if any(type(item) not in SCALAR_TYPES and type(item) is not Fraction for item in items):
         raise BadUpdate("a tuple or frozenset that holds no plain values")
     return items
@@ -334,16 +336,23 @@ def text_key(text: str) -> str | None:
 
 
 def equal_key(text: str) -> Any:
-    """Return a key that is equal to the one that a key text stands for, though perhaps of another type."""
+    """Return a key that is equal to the one that a key text stands for, though perhaps of another type.
+
+    Raises BadUpdate if there can be no such key.
+    """
     plain = text_key(text)
     if plain is not None:
         return plain
     encoded = text[1:]
     try:
         packed = base64.b64decode(encoded + "=" * (-len(encoded) % 4), altchars=b"-_", validate=True)
-    except ValueError as error:
+        key = _unpack(packed, 0, in_key=True)
+        is_key = key_text(key) == text
+    except (ValueError, TypeError) as error:
         raise BadUpdate(f"{text!r} is no key of this format") from error
-    return unpack(packed)
+    if not is_key:
+        raise BadUpdate(f"{text!r} is not how this format writes the key {key!r}")
+    return key
 
 
 MAX_KEY_EXPONENT: Final = 4000
@@ -357,7 +366,7 @@ def _canonical(key: Any) -> Any:
         return int(key)
     if kind is complex and key.imag == 0:
         return _canonical(key.real)
-    if kind is float or kind is Decimal:
+    if kind is float or kind is Decimal or kind is Fraction:
         return _canonical_real(key)
     if kind is complex:
         if math.isnan(key.real) or math.isnan(key.imag):
@@ -381,15 +390,15 @@ def _canonical_aware(key: dt.time | dt.datetime, naive: dt.datetime) -> msgpack.
     )
 
 
-def _canonical_real(key: float | Decimal) -> Any:
-    if key != key:  # noqa: PLR0124
+def _canonical_real(key: float | Decimal | Fraction) -> Any:
+    if (isinstance(key, Decimal) and key.is_nan()) or (isinstance(key, float) and math.isnan(key)):
         raise InvalidValue("a NaN cannot be a key: it is not equal to itself")
     if isinstance(key, Decimal):
         if key.is_infinite():
             return float(key)
         if key and abs(key.adjusted()) > MAX_KEY_EXPONENT:
             raise InvalidValue(f"the number {key!r} is too large or too small to be a key")
-    elif math.isinf(key):
+    elif isinstance(key, float) and math.isinf(key):
         return key
     ratio = Fraction(key)
     if ratio.denominator == 1:
