@@ -19,8 +19,11 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-PATIENCE = 15
-"""Seconds that a device may take to answer."""
+SYNC = 10
+"""Seconds in which the devices have to be in step."""
+
+PATIENCE = 20
+"""Seconds that a device may take to answer anything."""
 
 WIDTH = 44
 ON_SCREEN = sys.stdout.isatty()
@@ -55,7 +58,10 @@ class Device:
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps([command, options]) + "\n")
         self._process.stdin.flush()
-        answer = self._answers.get(timeout=PATIENCE)
+        try:
+            answer = self._answers.get(timeout=PATIENCE)
+        except queue.Empty:
+            raise SystemExit(f"{self.name} did not answer within {PATIENCE} s: {command}") from None
         if not answer:
             raise SystemExit(f"{self.name} ended with exit code {self._process.wait()}")
         return json.loads(answer)
@@ -107,13 +113,13 @@ def play(laptop: Device, phone: Device) -> None:
     url = laptop.ask("online", listen="127.0.0.1:0")
     phone.ask("online", connect=[url])
     laptop.is_online = phone.is_online = True
-    phone.ask("synced", timeout=PATIENCE)
+    phone.ask("synced", timeout=SYNC)
     show("1. Both start with the same defaults", laptop, phone)
 
     laptop.run("home.lights.kitchen = 80", "home.at_home.add('Ben')")
-    laptop.ask("synced", timeout=PATIENCE)
+    laptop.ask("synced", timeout=SYNC)
     phone.run("home.shopping.append('eggs')")
-    phone.ask("synced", timeout=PATIENCE)
+    phone.ask("synced", timeout=SYNC)
     show("2. Each edit is on the other device at once", laptop, phone)
 
     phone.ask("offline")
@@ -136,7 +142,7 @@ def play(laptop: Device, phone: Device) -> None:
 
     phone.ask("online", connect=[url])
     phone.is_online = True
-    phone.ask("synced", timeout=PATIENCE)
+    phone.ask("synced", timeout=SYNC)
     show("4. The phone is back: all edits are there, and one of the two values for the hall", laptop, phone)
 
 
