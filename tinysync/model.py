@@ -58,3 +58,5 @@ class Delivered:
 
     outcome: Outcome
     error: Exception | None = None
+    new: bool = True
+    """Whether some of what is pending was not known before; only then is it passed on to other devices."""

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections import deque
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from tinysync.errors import BadUpdate, KindMismatch, LinkClosed, PeerError, PeerRefused, ProtocolError
-from tinysync.model import Delivered, DeviceId, DocumentId, Outcome
+from tinysync.errors import (
+    BadUpdate,
+    EngineFailure,
+    KindMismatch,
+    LinkClosed,
+    PeerError,
+    PeerRefused,
+    ProtocolError,
+    StructureClosed,
+)
+from tinysync.model import DeviceId, DocumentId
+from tinysync.peer.opened import OpenDocument
 from tinysync.protocol.events import (
-    Acknowledged,
     DocumentClosed,
     DocumentOpened,
     DocumentRefused,
@@ -24,6 +33,7 @@ from tinysync.protocol.events import (
 )
 from tinysync.protocol.messages import Code
 from tinysync.protocol.session import LinkState, Session
+from tinysync.transport.backoff import Backoff
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -34,20 +44,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("tinysync")
 
-
-@dataclass(slots=True)
-class Inflow:
-    """What comes in for one document: deliveries are made one after the other.
-
-    The queue is bounded by what the peer may have on its way without an acknowledgement.
-    """
-
-    waiting: deque[UpdatesReceived] = field(default_factory=deque)
-    busy: bool = False
-    incomplete: bool = False
-    """Updates are parked because others are missing; nothing is acknowledged until a diff brought them."""
-    answered: int = 0
-    """The number of the last sync request whose answer is in the op log."""
+GREETING_SECONDS: Final = 10.0
+"""How long a link may stay open without a hello."""
+LAST_WORD_SECONDS: Final = 1.0
+"""How long a peer has time to read why the link is being closed."""
+MAX_OUTBOX: Final = 4
+"""How many frames wait for a slow link; the rest stays in the session, where it is joined and bounded."""
 
 
 class Connection:
@@ -66,20 +68,27 @@ class Connection:
         changed: Callable[[], None],
     ) -> None:
         self.session = session
-        self.device: DeviceId | None = None
+        self.loop = asyncio.get_running_loop()
         self.device_name = ""
+        self.opened: dict[DocumentId, OpenDocument] = {}
         self.refusals: dict[DocumentId, PeerError | KindMismatch] = {}
+        self.closings: dict[DocumentId, str] = {}
+        """Why the peer has closed a document that it may open again."""
+        self.waiting_bytes = 0
+        """How much arrived and waits to be delivered, over all documents."""
+        self.sent = asyncio.Event()
+        """Set when the session is closed and all was sent, or the link is down."""
         self._link = link
         self._documents = documents
         self._pass_on = pass_on
         self._changed = changed
-        self._inflows: dict[DocumentId, Inflow] = {}
+        self._greeting = asyncio.timeout(GREETING_SECONDS)
+        self._retries: dict[DocumentId, Backoff] = {}
         self._outbox: deque[bytes] = deque()
         self._wake = asyncio.Event()
+        self._room = asyncio.Event()
         self._sending = False
-        self.sent = asyncio.Event()
-        """Set when the session is closed and all was sent, or the link is down."""
-        self._loop = asyncio.get_running_loop()
+        self._pump_is_due = False
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -87,35 +96,40 @@ class Connection:
         """Whether both sides have introduced themselves."""
         return self.session.state is LinkState.READY
 
+    # --- frames --------------------------------------------------------------------------------------------
+
     async def run(self) -> None:
         """Exchange frames until the link is down or closed; raises LinkClosed or ProtocolError."""
         for document in self._documents.values():
             self.offer(document)
         writer = asyncio.ensure_future(self._write())
         try:
-            while True:
-                events = self.session.receive(await self._link.receive())
-                self._handle_all(events)
-                # In the next turn of the loop, behind what callbacks have published in this one.
-                self._loop.call_soon(self.pump)
-        except (LinkClosed, ProtocolError):
-            self.pump()
-            raise
+            async with self._greeting:
+                await self._read()
+        except TimeoutError:
+            if not self._greeting.expired():
+                raise
+            self.session.fail(Code.OUT_OF_ORDER, "there was no hello")
+            raise ProtocolError(f"it did not say hello within {GREETING_SECONDS:g} s") from None
         finally:
             await self._finish(writer)
 
-    async def _finish(self, writer: asyncio.Task[None]) -> None:
-        """Send the last word, then close the link."""
-        self.session.close("the link is closed")
-        self.pump()
-        try:
-            await asyncio.wait({writer}, timeout=1)
-        finally:
-            for task in (writer, *self._tasks):
-                task.cancel()
-            await asyncio.gather(writer, *self._tasks, return_exceptions=True)
-            await self._link.close()
-            self._changed()
+    async def _read(self) -> None:
+        while True:
+            frame = await self._link.receive()
+            self._handle_all(self.session.receive(frame))
+            # In the next turn of the loop, behind what callbacks have published in this one.
+            self.pump_soon()
+            while self.waiting_bytes > self.session.limits.window and self._is_overfull():
+                self._room.clear()
+                await self._room.wait()
+
+    def _is_overfull(self) -> bool:
+        """Tell whether more waits to be delivered than a peer that keeps to the window can have sent."""
+        return self.waiting_bytes > self.session.limits.max_frame + self.session.limits.window or any(
+            opened.waiting > 1 and opened.waiting_bytes > self.session.limits.window
+            for opened in self.opened.values()
+        )
 
     async def _write(self) -> None:
         try:
@@ -128,14 +142,29 @@ class Connection:
                 while self._outbox:
                     await self._link.send(self._outbox.popleft())
                 self._sending = False
+            self.sent.set()
+            await self._link.close()
         except LinkClosed:
             pass  # the reader learns it too, and says so
         finally:
             self.sent.set()
 
+    async def _finish(self, writer: asyncio.Task[None]) -> None:
+        """Send the last word, then close the link."""
+        self.session.close("the link is closed")
+        self.pump()
+        try:
+            await asyncio.wait({writer}, timeout=LAST_WORD_SECONDS)
+        finally:
+            for task in (writer, *self._tasks):
+                task.cancel()
+            await asyncio.gather(writer, *self._tasks, return_exceptions=True)
+            await self._link.close()
+
     def pump(self) -> None:
         """Take from the session what can be sent, unless the link has enough to do."""
-        if len(self._outbox) < 4 or self.session.state is LinkState.CLOSED:
+        self._pump_is_due = False
+        if len(self._outbox) < MAX_OUTBOX or self.session.state is LinkState.CLOSED:
             self._outbox.extend(self.session.frames_to_send())
             self._handle_all(self.session.events())
         if not self._sending:
@@ -145,14 +174,37 @@ class Connection:
         if self._outbox or self.session.state is LinkState.CLOSED:
             self._wake.set()
 
-    def wake(self) -> None:
-        """Have the writer look for something to send."""
-        self._wake.set()
+    def pump_soon(self) -> None:
+        """Call `pump` in the next turn of the loop."""
+        if not self._pump_is_due:
+            self._pump_is_due = True
+            self.loop.call_soon(self.pump)
 
     def say_goodbye(self, reason: str) -> None:
-        """Close the session in good order; the link closes when the peer has read it, or after a moment."""
+        """Close the session in good order; the link closes when all was sent, or after a moment."""
         self.session.close(reason)
+        self._close_soon()
+
+    def refuse(self, error: BadUpdate) -> None:
+        """Close the link because of what came over it."""
+        logger.warning("Closing the link to %s: %s", self.device_name, error)
+        self.session.fail(Code.BAD_UPDATE, str(error))
+        self._close_soon()
+
+    def _close_soon(self) -> None:
         self.pump()
+
+        async def close() -> None:
+            await asyncio.sleep(LAST_WORD_SECONDS)
+            await self._link.close()
+
+        self.begin(close())
+
+    def begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run something as long as the link is up."""
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     # --- documents -----------------------------------------------------------------------------------------
 
@@ -165,26 +217,41 @@ class Connection:
         """Send what can be sent of a document, and share it no more."""
         self.pump()
         self.session.documents.withdraw(name)
-        self._inflows.pop(name, None)
+        self._close_document(name)
         self.refusals.pop(name, None)
+        self._retries.pop(name, None)
         self.pump()
 
-    def answered(self, name: DocumentId) -> int:
-        """Return the number of the last sync request of which the answer is in the op log."""
-        inflow = self._inflows.get(name)
-        return 0 if inflow is None else inflow.answered
+    def pass_on(self, name: DocumentId, updates: list[bytes]) -> None:
+        """Send updates that came over this link on all others."""
+        self._pass_on(self, name, updates)
 
-    async def request_sync(self, name: DocumentId) -> int:
-        """Ask for what this device lacks; returns the request's number, 0 if the document is not open."""
-        document = self._documents.get(name)
-        if document is None:
-            return 0
-        state_vector = await asyncio.to_thread(document.state_vector)
-        number = self.session.documents.request_sync(name, state_vector)
-        self.pump()
-        return number
+    def delivered(self) -> None:
+        """Note that updates are in the op log, or that there is room for more."""
+        self._room.set()
+        self._changed()
 
-    # --- events --------------------------------------------------------------------------------------------
+    def give_up(self, opened: OpenDocument, error: Exception) -> None:
+        """Close one document on the link because this side failed, and try again later if that may help."""
+        name = opened.document.name
+        logger.warning("Cannot go on to sync %r with %s: %s", name, self.device_name, error, exc_info=error)
+        self.session.documents.withdraw(name, Code.FAILED, str(error))
+        self._close_document(name)
+        if not isinstance(error, StructureClosed | EngineFailure):
+            self.begin(self._try_again(opened.document))
+        self.pump_soon()
+
+    async def _try_again(self, document: SharedDocument) -> None:
+        backoff = self._retries.setdefault(document.name, Backoff(random.Random()))  # noqa: S311 - jitter
+        await asyncio.sleep(backoff.next())
+        if self._documents.get(document.name) is document:
+            self.offer(document)
+
+    def _close_document(self, name: DocumentId) -> None:
+        opened = self.opened.pop(name, None)
+        if opened is not None:
+            opened.close()
+        self.delivered()
 
     def _handle_all(self, events: list[Event]) -> None:
         for event in events:
@@ -194,125 +261,35 @@ class Connection:
 
     def _handle(self, event: Event) -> None:
         match event:
-            case HelloReceived(device, name):
-                self.device, self.device_name = device, name
+            case UpdatesReceived(name, _, _, _):
+                if name in self.opened:
+                    self.opened[name].arrived(event)
+            case SyncRequested(name, state_vector):
+                if name in self.opened:
+                    self.opened[name].answer(state_vector)
+            case HelloReceived(_, name):
+                self._greeting.reschedule(None)
+                self.device_name = name
             case DocumentOpened(name):
                 self.refusals.pop(name, None)
-                self._inflows[name] = Inflow()
-                self._begin(self._sync(name))
-            case DocumentClosed(name, _, _):
-                self._inflows.pop(name, None)
+                self.closings.pop(name, None)
+                opened = OpenDocument(
+                    self._documents[name], DeviceId(self.device_name), self.session.documents, self
+                )
+                self.opened[name] = opened
+                opened.sync()
+            case DocumentClosed(name, _, text):
+                self.closings[name] = text
+                self._close_document(name)
             case DocumentRefused(name, code, text):
-                self._inflows.pop(name, None)
+                self._close_document(name)
                 self._note_refusal(name, code, text)
-            case SyncRequested(name, state_vector):
-                self._begin(self._answer(name, state_vector))
-            case UpdatesReceived(name, _, _, _):
-                inflow = self._inflows.get(name)
-                if inflow is not None:
-                    inflow.waiting.append(event)
-                    self._deliver_next(name, inflow)
             case PeerErred(_, text):
                 raise LinkClosed(f"{self.device_name or 'the peer'} closed the link: {text}")
             case PeerLeft(reason):
                 raise LinkClosed(f"{self.device_name or 'the peer'} left: {reason}")
-            case Acknowledged():
-                pass
 
     def _note_refusal(self, name: DocumentId, code: str, text: str) -> None:
-        peer = self.device_name or "the peer"
-        message = f"{name!r} cannot be shared with {peer}: {text}"
+        message = f"{name!r} cannot be shared with {self.device_name}: {text}"
         self.refusals[name] = KindMismatch(message) if code == Code.KIND else PeerRefused(message)
         logger.warning("%s", message)
-
-    def _begin(self, work: Coroutine[Any, Any, object]) -> None:
-        async def guarded() -> None:
-            try:
-                await work
-            except ProtocolError as error:
-                logger.warning("Closing the link to %s: %s", self.device_name, error)
-            except BadUpdate as error:
-                self._fail(Code.BAD_UPDATE, error)
-
-        task = asyncio.ensure_future(guarded())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _sync(self, name: DocumentId) -> None:
-        await self.request_sync(name)
-
-    async def _answer(self, name: DocumentId, state_vector: bytes) -> None:
-        document = self._documents.get(name)
-        if document is not None:
-            self.session.documents.answer_sync(name, await asyncio.to_thread(document.diff, state_vector))
-            self.pump()
-
-    # --- deliveries ----------------------------------------------------------------------------------------
-
-    def _deliver_next(self, name: DocumentId, inflow: Inflow) -> None:
-        while inflow.waiting and not inflow.busy and self._inflows.get(name) is inflow:
-            event = inflow.waiting.popleft()
-            inflow.busy = True
-            delivered = self._deliver(name, inflow, event)
-            if delivered is not None:
-                self._delivered(name, inflow, event, delivered)
-
-    def _deliver(self, name: DocumentId, inflow: Inflow, event: UpdatesReceived) -> Delivered | None:
-        """Deliver updates; return what became of them if that is known at once."""
-        if not event.updates:
-            return Delivered(Outcome.DUPLICATE)
-        answers: list[Delivered] = []
-        waiting_here = True
-
-        def done(delivered: Delivered) -> None:
-            if waiting_here and asyncio._get_running_loop() is self._loop:
-                answers.append(delivered)
-            else:
-                self._loop.call_soon_threadsafe(self._delivered_later, name, inflow, event, delivered)
-
-        device = DeviceId(self.device_name or self.device or "")
-        self._documents[name].deliver(event.updates, device, done)
-        waiting_here = False
-        return answers[0] if answers else None
-
-    def _delivered_later(
-        self,
-        name: DocumentId,
-        inflow: Inflow,
-        event: UpdatesReceived,
-        delivered: Delivered,
-    ) -> None:
-        self._delivered(name, inflow, event, delivered)
-        self._deliver_next(name, inflow)
-        self.pump()
-
-    def _delivered(self, name: DocumentId, inflow: Inflow, event: UpdatesReceived, delivered: Delivered) -> None:
-        inflow.busy = False
-        if self._inflows.get(name) is not inflow:
-            return
-        match delivered.outcome:
-            case Outcome.FAILED:
-                assert delivered.error is not None
-                inflow.waiting.clear()
-                is_theirs = isinstance(delivered.error, BadUpdate)
-                self._fail(Code.BAD_UPDATE if is_theirs else Code.FAILED, delivered.error)
-                return
-            case Outcome.PENDING if event.answers is None:
-                if not inflow.incomplete:
-                    inflow.incomplete = True
-                    self._begin(self._sync(name))
-            case Outcome.APPLIED:
-                self._pass_on(self, name, event.updates)
-        if event.answers is not None:
-            inflow.incomplete = delivered.outcome is Outcome.PENDING
-            inflow.answered = event.answers
-        if not inflow.incomplete:
-            self.session.documents.acknowledge(name, event.seq)
-        self._changed()
-
-    def _fail(self, code: Code, error: Exception) -> None:
-        """Close the link because of what came over it, or because it could not be saved."""
-        logger.warning("Closing the link to %s: %s", self.device_name or "a peer", error)
-        self.session.fail(code, str(error))
-        self.pump()
-        self._begin(self._link.close())

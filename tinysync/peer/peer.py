@@ -33,6 +33,8 @@ logger = logging.getLogger("tinysync")
 
 GOODBYE_SECONDS: Final = 2.0
 """How long ``close`` waits for slow links to take what is left to send."""
+STEADY_SECONDS: Final = 5.0
+"""A link that held for so long is worth a quick attempt when it breaks."""
 
 
 class Peer:
@@ -163,7 +165,10 @@ class Peer:
         self._published.append((name, updates))
         if not self._flush_is_due:
             self._flush_is_due = True
-            self._thread.call(self._flush)
+            if not self._thread.call(self._flush):
+                # Closed, or in a forked process: it will be in the diff when the devices meet again.
+                self._flush_is_due = False
+                self._published.clear()
 
     def _flush(self) -> None:
         # Cleared first: what is published from here on asks for another flush.
@@ -183,7 +188,7 @@ class Peer:
         self._send(name, updates, source)
         for connection in self._connections:
             if connection is not source:
-                connection.wake()
+                connection.pump_soon()
 
     def wait_synced(self, name: DocumentId, timeout: float | None = None) -> None:
         """Return once every peer has what was published of a document, and what they held at the call is here.
@@ -224,9 +229,10 @@ class Peer:
         await self._serve(link, None)
 
     async def _serve(self, link: Link, url: str | None) -> bool:
-        """Exchange documents over a link until it is down; returns whether the peer was a good one."""
+        """Exchange documents over a link until it is down; returns whether it held for a while."""
         session = Session(self._device_id, self.device, self._limits)
         connection = Connection(link, session, self._documents, self._pass_on, self._tell_watchers)
+        began = connection.loop.time()
         self._connections[connection] = url
         try:
             await connection.run()
@@ -241,7 +247,7 @@ class Peer:
             self._tell_watchers()
             for document in self._documents.values():
                 document.links_were_down()
-        return connection.device is not None
+        return connection.loop.time() - began > STEADY_SECONDS
 
     def _tell_watchers(self) -> None:
         for watcher in self._watchers:
@@ -255,7 +261,9 @@ class Peer:
         sent = [asyncio.ensure_future(connection.sent.wait()) for connection in self._connections]
         if sent:
             await asyncio.wait(sent, timeout=GOODBYE_SECONDS)
-        for task in (*sent, *self._dialling.values()):
+        tasks = (*sent, *self._dialling.values())
+        for task in tasks:
             task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         if self._listener is not None:
             await self._listener.close()

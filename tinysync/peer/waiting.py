@@ -13,50 +13,60 @@ if TYPE_CHECKING:
 
     from tinysync.model import DocumentId
     from tinysync.peer.connection import Connection
+    from tinysync.peer.opened import OpenDocument
 
 
 @dataclass(slots=True)
 class Goal:
-    """What one peer has still to do: confirm what it was sent, and answer a request made after the call."""
+    """What one peer has still to do: confirm what it was sent, and answer a request made after the call.
+
+    ``url`` is None for a peer that connected to this one; it is waited for as long as it is connected.
+    """
 
     url: str | None
     connection: Connection | None = None
+    opened: OpenDocument | None = None
     mark: int = 0
     request: int = 0
     done: bool = False
 
     async def pursue(self, name: DocumentId, connections: Mapping[Connection, str | None]) -> None:
         """Look how far the peer is; raises KindMismatch or PeerRefused if it refuses the document."""
-        connection = self._current(connections)
-        if connection is None:
+        self._find(connections)
+        if self.connection is None:
             self.done = self.url is None
             return
-        if name in connection.refusals:
-            raise connection.refusals[name]
-        documents = connection.session.documents
-        if not documents.is_open(name):
-            self.connection = None
+        if name in self.connection.refusals:
+            raise self.connection.refusals[name]
+        opened = self.connection.opened.get(name)
+        if opened is None:
             return
-        if connection is not self.connection:
-            mark = documents.given(name)
-            self.request = await connection.request_sync(name)
-            if not self.request:
-                return
-            self.connection, self.mark = connection, mark
-        self.done = documents.is_acknowledged(name, self.mark) and connection.answered(name) >= self.request
+        documents = self.connection.session.documents
+        if opened is not self.opened:
+            self.opened, self.mark = opened, documents.given(name)
+            self.request = await opened.request_sync()
+        self.done = (
+            self.request > 0
+            and opened.answered >= self.request
+            and documents.is_acknowledged(name, self.mark)
+            and self.connection.opened.get(name) is opened
+        )
 
-    def _current(self, connections: Mapping[Connection, str | None]) -> Connection | None:
-        if self.url is None:
-            return self.connection if self.connection in connections else None
-        return next((c for c, url in connections.items() if url == self.url and c.is_ready), None)
+    def _find(self, connections: Mapping[Connection, str | None]) -> None:
+        if self.connection not in connections:
+            self.connection = None
+        if self.connection is None and self.url is not None:
+            self.connection = next((c for c, url in connections.items() if url == self.url and c.is_ready), None)
 
     def describe(self, name: DocumentId, connections: Mapping[Connection, str | None]) -> str:
         """Say which peer this is and what is missing."""
-        connection = self._current(connections)
-        if connection is None:
+        self._find(connections)
+        if self.connection is None:
             return f"{self.url} (not connected)"
-        who = f"{self.url or 'an incoming link'} ({connection.device_name})"
-        if not connection.session.documents.is_open(name):
+        who = f"{self.url or 'an incoming link'} ({self.connection.device_name})"
+        if name in self.connection.closings:
+            return f"{who} stopped sharing {name!r}: {self.connection.closings[name]}"
+        if name not in self.connection.opened:
             return f"{who} does not share {name!r}"
         return f"{who} has not confirmed everything"
 
@@ -70,12 +80,11 @@ async def wait_synced(
 ) -> None:
     """Return once each peer has confirmed what it was sent, and what it held when it was asked is here."""
     goals = [Goal(url) for url in urls]
-    incoming = [c for c, url in connections.items() if url is None and c.is_ready]
-    for connection in incoming:
-        if connection.session.documents.is_open(name) or name in connection.refusals:
-            mark = connection.session.documents.given(name)
-            request = await connection.request_sync(name)
-            goals.append(Goal(None, connection, mark, request))
+    goals += [
+        Goal(None, connection)
+        for connection, url in connections.items()
+        if url is None and (name in connection.opened or name in connection.refusals)
+    ]
     watcher = asyncio.Event()
     watchers.append(watcher)
     try:

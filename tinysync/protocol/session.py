@@ -72,11 +72,12 @@ class Session:
     def __init__(self, device: DeviceId, device_name: str, limits: Limits | None = None) -> None:
         self.state = LinkState.GREETING
         self._device = device
-        self._limits = limits or Limits()
+        self.limits = limits or Limits()
+        """What this side accepts."""
         self._events: list[Event] = []
-        self.documents = Documents(self._limits, self._events)
-        told = {name: getattr(self._limits, name) for name in _TOLD_LIMITS}
-        self._outbox: list[Message] = [Hello(VERSION, device, device_name[: self._limits.max_device_name], told)]
+        self.documents = Documents(self.limits, self._events)
+        told = {name: getattr(self.limits, name) for name in _TOLD_LIMITS}
+        self._outbox: list[Message] = [Hello(VERSION, device, device_name[: self.limits.max_device_name], told)]
 
     def receive(self, frame: bytes) -> list[Event]:
         """Take in a frame; return what happened since events were taken last.
@@ -110,11 +111,11 @@ class Session:
         """Say goodbye behind what can be sent now."""
         if self.state is LinkState.READY:
             self._outbox.extend(self.documents.messages())
-        self._shut(Bye(reason[: self._limits.max_text]))
+        self._shut(Bye(reason[: self.limits.max_text]))
 
     def fail(self, code: Code, text: str) -> None:
         """Close the link because of what the peer sent, and tell it why."""
-        self._shut(Error(code, text[: self._limits.max_text], None))
+        self._shut(Error(code, text[: self.limits.max_text], None))
 
     def _shut(self, last: Message) -> None:
         if self.state is not LinkState.CLOSED:
@@ -124,7 +125,7 @@ class Session:
     def _process(self, frame: bytes) -> None:
         if self.state is LinkState.CLOSED:
             raise ProtocolError("a frame came after the link was closed", Code.OUT_OF_ORDER)
-        message = decode(frame, self._limits)
+        message = decode(frame, self.limits)
         following = TRANSITIONS[self.state].get(type(message))
         if following is None:
             name, state = type(message).__name__.lower(), self.state.name.lower()
@@ -150,7 +151,7 @@ class Session:
             raise ProtocolError(
                 "that is this device: the link leads back to itself, or to a copy of its folder", Code.SAME_DEVICE
             )
-        peer = Limits(**{name: hello.limits.get(name, getattr(self._limits, name)) for name in _TOLD_LIMITS})
+        peer = Limits(**{name: hello.limits.get(name, getattr(self.limits, name)) for name in _TOLD_LIMITS})
         if peer.max_frame < _MIN_FRAME:
             raise ProtocolError(
                 f"the peer accepts frames of {peer.max_frame} bytes; at least {_MIN_FRAME} are needed",

@@ -297,7 +297,7 @@ class Tracker:
             done(Delivered(Outcome.FAILED, error))
             return None
         if not received.new:
-            done(Delivered(Outcome.PENDING if received.pending else Outcome.DUPLICATE))
+            done(Delivered(Outcome.PENDING if received.pending else Outcome.DUPLICATE, new=False))
             return None
         try:
             if self.disk is not None:

@@ -1,0 +1,207 @@
+"""One document on one link, as long as both sides have it open."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Protocol
+
+from tinysync.errors import BadUpdate
+from tinysync.model import Delivered, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+    from typing import Any
+
+    from tinysync.model import DeviceId, DocumentId
+    from tinysync.peer.shared import SharedDocument
+    from tinysync.protocol.documents import Documents
+    from tinysync.protocol.events import UpdatesReceived
+
+
+class Owner(Protocol):
+    """What an open document needs of its connection."""
+
+    loop: asyncio.AbstractEventLoop
+    waiting_bytes: int
+
+    def begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run something as long as the link is up."""
+
+    def pump(self) -> None:
+        """Send what the session has to send."""
+
+    def pass_on(self, name: DocumentId, updates: list[bytes]) -> None:
+        """Send updates on all other links."""
+
+    def delivered(self) -> None:
+        """Note that updates are in the op log, or that there is room for more."""
+
+    def refuse(self, error: BadUpdate) -> None:
+        """Close the link because of what came over it."""
+
+    def give_up(self, opened: OpenDocument, error: Exception) -> None:
+        """Close this document on the link because this side failed."""
+
+
+class OpenDocument:
+    """Brings what arrives into the document, one delivery at a time, and answers what the peer asks.
+
+    What arrives during a delivery waits and is delivered together. All methods are called in the loop.
+    """
+
+    def __init__(
+        self,
+        document: SharedDocument,
+        device: DeviceId,
+        documents: Documents,
+        owner: Owner,
+    ) -> None:
+        self.document = document
+        self.answered = 0
+        """The number of the last request of which the answer is in the op log."""
+        self.waiting_bytes = 0
+        """How much waits for a delivery to end; answers, which were asked for, do not count."""
+        self._device = device
+        self._documents = documents
+        self._owner = owner
+        self._waiting: deque[UpdatesReceived] = deque()
+        self._busy = False
+        self._incomplete = False
+        """Whether updates are parked until a diff brings their predecessors; they are not acknowledged before."""
+        self._closed = False
+
+    @property
+    def waiting(self) -> int:
+        """How many frames wait for a delivery to end."""
+        return len(self._waiting)
+
+    def close(self) -> None:
+        """Forget what waits: the document is not open on this link any more."""
+        self._closed = True
+        self._waiting.clear()
+        self._count(-self.waiting_bytes)
+
+    # --- requests ------------------------------------------------------------------------------------------
+
+    def sync(self) -> None:
+        """Ask for what this device lacks."""
+        self._begin(self.request_sync())
+
+    async def request_sync(self) -> int:
+        """Ask for what this device lacks; returns the request's number, 0 if the document was closed meanwhile."""
+        state_vector = await asyncio.to_thread(self.document.state_vector)
+        if self._closed:
+            return 0
+        number = self._documents.request_sync(self.document.name, state_vector)
+        self._owner.pump()
+        return number
+
+    def answer(self, state_vector: bytes) -> None:
+        """Send what a replica with this state vector lacks."""
+        self._begin(self._answer(state_vector))
+
+    async def _answer(self, state_vector: bytes) -> None:
+        updates = await asyncio.to_thread(self.document.diff, state_vector)
+        if not self._closed:
+            self._documents.answer_sync(self.document.name, updates)
+            self._owner.pump()
+
+    def _begin(self, work: Coroutine[Any, Any, object]) -> None:
+        async def guarded() -> None:
+            try:
+                await work
+            except Exception as error:  # noqa: BLE001 - whatever it is, it must not take the link with it
+                self._failed(error)
+
+        self._owner.begin(guarded())
+
+    def _failed(self, error: Exception) -> None:
+        if self._closed:
+            return
+        if isinstance(error, BadUpdate):
+            self._owner.refuse(error)
+        else:
+            self._owner.give_up(self, error)
+
+    # --- deliveries ----------------------------------------------------------------------------------------
+
+    def arrived(self, event: UpdatesReceived) -> None:
+        """Deliver updates, now or after those that came before them."""
+        self._waiting.append(event)
+        self._count(_size(event))
+        self._deliver()
+
+    def _count(self, size: int) -> None:
+        self.waiting_bytes += size
+        self._owner.waiting_bytes += size
+
+    def _deliver(self) -> None:
+        while self._waiting and not self._busy:
+            batch = self._take()
+            self._busy = True
+            delivered = self._deliver_batch(batch)
+            if delivered is not None:
+                self._finish(batch, delivered)
+
+    def _take(self) -> list[UpdatesReceived]:
+        """Take what waits, up to the answer of a request: that one settles all before it."""
+        batch = []
+        while self._waiting:
+            event = self._waiting.popleft()
+            self._count(-_size(event))
+            batch.append(event)
+            if event.answers is not None:
+                break
+        return batch
+
+    def _deliver_batch(self, batch: list[UpdatesReceived]) -> Delivered | None:
+        """Deliver updates; return what became of them if that is known at once."""
+        updates = [update for event in batch for update in event.updates]
+        if not updates:
+            return Delivered(Outcome.DUPLICATE)
+        known: list[Delivered] = []
+        waiting_here = True
+
+        def done(delivered: Delivered) -> None:
+            if waiting_here and asyncio._get_running_loop() is self._owner.loop:
+                known.append(delivered)
+            elif not self._owner.loop.is_closed():
+                self._owner.loop.call_soon_threadsafe(self._finish_later, batch, delivered)
+
+        self.document.deliver(updates, self._device, done)
+        waiting_here = False
+        return known[0] if known else None
+
+    def _finish_later(self, batch: list[UpdatesReceived], delivered: Delivered) -> None:
+        self._finish(batch, delivered)
+        self._deliver()
+        self._owner.pump()
+
+    def _finish(self, batch: list[UpdatesReceived], delivered: Delivered) -> None:
+        self._busy = False
+        if delivered.outcome is Outcome.FAILED:
+            assert delivered.error is not None
+            self._failed(delivered.error)
+            return
+        is_parked = delivered.outcome is Outcome.PENDING
+        if delivered.outcome is Outcome.APPLIED or (is_parked and delivered.new):
+            # Also if this link has closed the document meanwhile: the others do not have them yet.
+            self._owner.pass_on(self.document.name, [update for event in batch for update in event.updates])
+        if self._closed:
+            return
+        answers = batch[-1].answers
+        if answers is not None:
+            # The peer has sent all it holds: what is parked still is parked there, too.
+            self._incomplete = False
+            self.answered = answers
+        elif is_parked and not self._incomplete:
+            self._incomplete = True
+            self.sync()
+        if not self._incomplete:
+            self._documents.acknowledge(self.document.name, batch[-1].seq)
+        self._owner.delivered()
+
+
+def _size(event: UpdatesReceived) -> int:
+    return sum(map(len, event.updates)) if event.answers is None else 0
