@@ -147,15 +147,15 @@ def _kind(structure):
     return type(structure).__name__
 
 
-def settle(*replicas):
-    """Exchange everything, to and fro."""
+def settle(*replicas, complete=True):
+    """Exchange everything, to and fro; then nothing is parked any more."""
     for _ in range(2):
         for one in replicas:
             for other in replicas:
                 if one is not other:
                     one.pull(other)
     for replica in replicas:
-        assert replica.document.is_complete()
+        assert replica.document.is_complete() or not complete
         replica.check()
 
 

@@ -38,6 +38,7 @@ class Exchange(RuleBasedStateMachine):
         super().__init__()
         self.place = tempfile.TemporaryDirectory()
         first, second, third = STARTS[self.kind][0], STARTS[self.kind][0], STARTS[self.kind][2]
+        self.rolled_back = False
         self.folder, self.backup = Path(self.place.name, "device"), Path(self.place.name, "backup")
         self.folder.mkdir()
         self.replicas = [Replica(first, self.folder), Replica(second), Replica(third, version=1)]
@@ -113,12 +114,14 @@ class Exchange(RuleBasedStateMachine):
     @rule()
     def restore_the_backup(self):
         if self.backup.exists():
+            self.rolled_back = True
             self.replicas[0].restore(self.backup)
             self.replicas[0].check()
 
     def teardown(self):
         try:
-            settle(*self.replicas)
+            # What was delivered out of order before its predecessors were rolled away waits for them for ever.
+            settle(*self.replicas, complete=not self.rolled_back)
             assert_converged(*self.replicas)
         finally:
             for replica in self.replicas:
