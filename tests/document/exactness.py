@@ -24,7 +24,7 @@ def identical(one, other):
     if kind in (list, tuple):
         return len(one) == len(other) and all(map(identical, one, other))
     if kind is float:
-        return one != one and other != other or struct.pack("d", one) == struct.pack("d", other)
+        return (one != one and other != other) or struct.pack("d", one) == struct.pack("d", other)
     if kind is complex:
         return identical(one.real, other.real) and identical(one.imag, other.imag)
     if kind is Decimal:
