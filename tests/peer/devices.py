@@ -53,14 +53,14 @@ class Blobs:
     # What a peer needs
 
     def state_vector(self) -> bytes:
-        with self._lock:
+        with self._reading():
             return b"".join(sorted(self._known))
 
     def diff(self, state_vector: bytes) -> list[bytes]:
         if len(state_vector) % _SIZE:
             raise BadUpdate("no state vector of a set of blobs")
         there = {state_vector[i : i + _SIZE] for i in range(0, len(state_vector), _SIZE)}
-        with self._lock:
+        with self._reading():
             return [update for name, update in self._known.items() if name not in there] + [*self._parked.values()]
 
     def deliver(self, updates, device, done) -> None:
@@ -75,10 +75,9 @@ class Blobs:
     def add(self, *contents: bytes) -> list[bytes]:
         """Add blobs; returns the updates to publish."""
         updates = [blob(content) for content in contents]
-        with self._lock:
+        with self._reading():
             for update in updates:
                 self._known[digest(update)] = update
-        self._tell()
         return updates
 
     @contextmanager
@@ -90,6 +89,13 @@ class Blobs:
                 yield
             finally:
                 self._busy = False
+        self._work()
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        with self._lock:
+            yield
+        # What was delivered meanwhile found the lock taken.
         self._work()
 
     @property

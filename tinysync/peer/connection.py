@@ -21,6 +21,7 @@ from tinysync.errors import (
 from tinysync.model import DeviceId, DocumentId
 from tinysync.peer.opened import OpenDocument
 from tinysync.protocol.events import (
+    Acknowledged,
     DocumentClosed,
     DocumentOpened,
     DocumentRefused,
@@ -72,8 +73,8 @@ class Connection:
         self.device_name = ""
         self.opened: dict[DocumentId, OpenDocument] = {}
         self.refusals: dict[DocumentId, PeerError | KindMismatch] = {}
-        self.closings: dict[DocumentId, str] = {}
-        """Why the peer has closed a document that it may open again."""
+        self.failures: dict[DocumentId, str] = {}
+        """Why the peer could not go on with a document of which it has not acknowledged anything since."""
         self.waiting_bytes = 0
         """How much arrived and waits to be delivered, over all documents."""
         self.sent = asyncio.Event()
@@ -106,6 +107,9 @@ class Connection:
         try:
             async with self._greeting:
                 await self._read()
+        except ProtocolError as error:
+            self.session.fail(Code(error.code), str(error))
+            raise
         except TimeoutError:
             if not self._greeting.expired():
                 raise
@@ -117,6 +121,8 @@ class Connection:
     async def _read(self) -> None:
         while True:
             frame = await self._link.receive()
+            if self.session.state is LinkState.CLOSED:
+                continue  # it was on its way when this side said goodbye
             self._handle_all(self.session.receive(frame))
             # In the next turn of the loop, behind what callbacks have published in this one.
             self.pump_soon()
@@ -261,33 +267,29 @@ class Connection:
 
     def _handle(self, event: Event) -> None:
         match event:
-            case UpdatesReceived(name, _, _, _):
-                if name in self.opened:
-                    self.opened[name].arrived(event)
-            case SyncRequested(name, state_vector):
-                if name in self.opened:
-                    self.opened[name].answer(state_vector)
+            case UpdatesReceived(name, _, _, _) if name in self.opened:
+                self.opened[name].arrived(event)
+            case SyncRequested(name, state_vector) if name in self.opened:
+                self.opened[name].answer(state_vector)
+            case Acknowledged(name, _):
+                self.failures.pop(name, None)
             case HelloReceived(_, name):
                 self._greeting.reschedule(None)
                 self.device_name = name
             case DocumentOpened(name):
                 self.refusals.pop(name, None)
-                self.closings.pop(name, None)
-                opened = OpenDocument(
-                    self._documents[name], DeviceId(self.device_name), self.session.documents, self
-                )
-                self.opened[name] = opened
-                opened.sync()
-            case DocumentClosed(name, _, text):
-                self.closings[name] = text
+                device = DeviceId(self.device_name)
+                self.opened[name] = OpenDocument(self._documents[name], device, self.session.documents, self)
+                self.opened[name].sync()
+            case DocumentClosed(name, code, text):
                 self._close_document(name)
+                if code == Code.FAILED:
+                    self.failures[name] = text
             case DocumentRefused(name, code, text):
                 self._close_document(name)
                 self._note_refusal(name, code, text)
-            case PeerErred(_, text):
+            case PeerErred(_, text) | PeerLeft(text):
                 raise LinkClosed(f"{self.device_name or 'the peer'} closed the link: {text}")
-            case PeerLeft(reason):
-                raise LinkClosed(f"{self.device_name or 'the peer'} left: {reason}")
 
     def _note_refusal(self, name: DocumentId, code: str, text: str) -> None:
         message = f"{name!r} cannot be shared with {self.device_name}: {text}"

@@ -124,12 +124,13 @@ class Peer:
     def close(self) -> None:
         """Say goodbye on all links and stop; what could not be sent is sent when the devices meet again.
 
-        Closing twice is fine. The structures stay open, and are offline.
+        Closing twice is fine, and so is closing in a forked process: it leaves the peer to the other one. The
+        structures stay open, and are offline.
         """
         if self.closed:
             return
         self.closed = True
-        if not self._thread.is_current():
+        if self._thread.is_running() and not self._thread.is_current():
             self._thread.run(self._leave())
         self._thread.stop()
 

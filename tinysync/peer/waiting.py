@@ -64,8 +64,8 @@ class Goal:
         if self.connection is None:
             return f"{self.url} (not connected)"
         who = f"{self.url or 'an incoming link'} ({self.connection.device_name})"
-        if name in self.connection.closings:
-            return f"{who} stopped sharing {name!r}: {self.connection.closings[name]}"
+        if name in self.connection.failures:
+            return f"{who} failed: {self.connection.failures[name]}"
         if name not in self.connection.opened:
             return f"{who} does not share {name!r}"
         return f"{who} has not confirmed everything"
@@ -83,7 +83,8 @@ async def wait_synced(
     goals += [
         Goal(None, connection)
         for connection, url in connections.items()
-        if url is None and (name in connection.opened or name in connection.refusals)
+        if url is None
+        and any(name in known for known in (connection.opened, connection.refusals, connection.failures))
     ]
     watcher = asyncio.Event()
     watchers.append(watcher)

@@ -37,6 +37,10 @@ class LoopThread:
         """Tell whether the caller runs in the loop's own thread."""
         return threading.current_thread() is self._thread
 
+    def is_running(self) -> bool:
+        """Tell whether the loop can be used: it was not stopped, and this is not a forked process."""
+        return self._pid == os.getpid() and self._thread.is_alive()
+
     def call(self, function: Callable[..., object], *args: Any) -> bool:
         """Have a function called in the loop, from any thread; returns False if the loop has stopped."""
         if self._pid != os.getpid():
@@ -52,7 +56,7 @@ class LoopThread:
 
         Raises UsageError if the loop has stopped, or is the one of the process that this one was forked from.
         """
-        if self._pid != os.getpid() or not self._thread.is_alive() or self.is_current():
+        if not self.is_running() or self.is_current():
             coroutine.close()
             if self._pid != os.getpid():
                 raise UsageError("this peer belongs to the process that this one was forked from; make a new one")
@@ -78,7 +82,7 @@ class LoopThread:
 
     def stop(self) -> None:
         """Stop the loop, cancelling what still runs in it, and wait for the thread."""
-        if self._pid != os.getpid() or not self._thread.is_alive():
+        if not self.is_running():
             return
         self.call(lambda: asyncio.ensure_future(self._finish()))
         if not self.is_current():
