@@ -240,7 +240,7 @@ def test_setdefault_after_a_delete_is_there_again(pair):
 
 VALUES = [
     1, 1.0, True, 0, -0.0, 2**53, 2**53 + 1, -(2**100), 0.5, float("inf"), float("nan"), None, "", "text",
-    "\U0001f44d", b"", b"\x00\xff", (), (1, (1.0, True, "x")), frozenset({1.0, "a"}), dt.date(2026, 1, 2),
+    "\U0001f44d", b"", b"\x00\xff", (), (1, (1.0, True, "x")), frozenset({(1.0, "a")}), dt.date(2026, 1, 2),
     dt.time(3, 4, 5, 6), dt.datetime(2026, 1, 2, 3, 4, 5, 6),  # noqa: DTZ001
     dt.datetime(2026, 1, 2, tzinfo=dt.timezone(dt.timedelta(hours=-3))),
     dt.timedelta(-1, 2, 3), Decimal("1.10"), Decimal("NaN"), UUID(int=5), 1 - 0.0j,

@@ -139,5 +139,6 @@ class ListExchange(Exchange):
 
 @pytest.mark.parametrize("machine", [DictExchange, ListExchange])
 def test_replicas_converge(machine):
+    # At least 20,000 steps in all; the soak profile makes millions.
     examples = max(settings().max_examples, 100)
-    run_state_machine_as_test(machine, settings=settings(max_examples=examples, stateful_step_count=105))
+    run_state_machine_as_test(machine, settings=settings(max_examples=examples, stateful_step_count=120))
