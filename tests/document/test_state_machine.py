@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 
@@ -22,6 +23,9 @@ STARTS = {
     "list": ([1, {"a": [1, 2], "b": {1}}, [2, 3], "x"], [], [1, {"a": [1, 2], "b": {1}}]),
 }
 
+MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+"""Where there is a file system in memory: what takes time on a disk is to sync it, which matters nothing here."""
+
 numbers = st.integers(0, 2)
 
 
@@ -36,7 +40,7 @@ class Exchange(RuleBasedStateMachine):
 
     def __init__(self):
         super().__init__()
-        self.place = tempfile.TemporaryDirectory()
+        self.place = tempfile.TemporaryDirectory(dir=MEMORY)
         first, second, third = STARTS[self.kind][0], STARTS[self.kind][0], STARTS[self.kind][2]
         self.rolled_back = False
         self.folder, self.backup = Path(self.place.name, "device"), Path(self.place.name, "backup")
