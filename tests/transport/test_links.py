@@ -95,9 +95,9 @@ async def test_what_can_be_sent_at_once_stays_in_order_with_the_rest(place):
         for sender, receiver in (ends, reversed(ends)):
             await sender.send(b"first")
             assert await receiver.receive() == b"first"
-            assert sender.send_now(b"second")
-            await sender.send(b"third")
-            assert [await receiver.receive(), await receiver.receive()] == [b"second", b"third"]
+            assert sender.send_now([b"second", b"", bytes(50_000)])
+            await sender.send(b"last")
+            assert [await receiver.receive() for _ in range(4)] == [b"second", b"", bytes(50_000), b"last"]
 
 
 @in_loop
@@ -123,7 +123,7 @@ async def test_both_ends_learn_that_the_link_is_closed(place):
                 await end.receive()
             with pytest.raises(LinkClosed):
                 await end.send(b"too late")
-            end.send_now(b"too late")
+            assert not end.send_now([b"too late"])
             await end.close()
             await end.close()
 
@@ -169,7 +169,7 @@ async def fill(sender) -> asyncio.Task:
 async def test_a_slow_receiver_slows_the_sender(place):
     async with linked(place) as (one, other):
         sending = await fill(one)
-        assert not one.send_now(b"x")
+        assert not one.send_now([b"x"])
         sending.cancel()
         await one.close()
         received = 0

@@ -173,10 +173,9 @@ class Connection:
         if len(self._outbox) < MAX_OUTBOX or self.session.state is LinkState.CLOSED:
             self._outbox.extend(self.session.frames_to_send())
             self._handle_all(self.session.events())
-        if not self._sending:
-            # Without a detour over the writer: that would take one more turn of the loop.
-            while self._outbox and self._link.send_now(self._outbox[0]):
-                self._outbox.popleft()
+        # Without a detour over the writer, if possible: that would take one more turn of the loop.
+        if self._outbox and not self._sending and self._link.send_now(self._outbox):
+            self._outbox.clear()
         if self._outbox or self.session.state is LinkState.CLOSED:
             self._wake.set()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Collection
 
 
 class Link(Protocol):
@@ -17,8 +17,8 @@ class Link(Protocol):
     async def send(self, frame: bytes) -> None:
         """Send a frame; waits while the other side is slow."""
 
-    def send_now(self, frame: bytes) -> bool:
-        """Send a frame without waiting, if nothing waits to be sent; else return False and do nothing."""
+    def send_now(self, frames: Collection[bytes]) -> bool:
+        """Send frames at once and without waiting, if nothing else waits to be sent; else return False."""
 
     async def receive(self) -> bytes:
         """Return the next frame."""

@@ -46,7 +46,10 @@ class LoopThread:
         if self._pid != os.getpid():
             return False
         try:
-            self._loop.call_soon_threadsafe(function, *args)
+            if self.is_current():
+                self._loop.call_soon(function, *args)
+            else:
+                self._loop.call_soon_threadsafe(function, *args)
         except RuntimeError:
             return False
         return True

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from tinysync.errors import InvalidAddress, LinkClosed, ProtocolError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Collection
 
 QUEUED_FRAMES: Final = 16
 
@@ -33,17 +33,18 @@ class MemoryLink:
 
     async def send(self, frame: bytes) -> None:
         """Send a frame; waits while the other side is slow."""
-        while not self.send_now(frame):
+        while not self.send_now([frame]):
             if self._down:
                 raise LinkClosed("the link went down")
             self._other._changed.clear()
             await self._other._changed.wait()
 
-    def send_now(self, frame: bytes) -> bool:
-        """Send a frame without waiting, if there is room on the other side; else return False."""
+    def send_now(self, frames: Collection[bytes]) -> bool:
+        """Send frames without waiting, if there is room on the other side; else return False."""
         if self._down or self._other._arrived.qsize() >= QUEUED_FRAMES:
             return False
-        self._other._arrived.put_nowait(frame)
+        for frame in frames:
+            self._other._arrived.put_nowait(frame)
         return True
 
     async def receive(self) -> bytes:

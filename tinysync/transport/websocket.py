@@ -8,14 +8,15 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from websockets.asyncio.client import connect
-from websockets.asyncio.server import broadcast, serve
+from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
+from websockets.protocol import State
 
 from tinysync.errors import InvalidAddress, LinkClosed, ProtocolError
 from tinysync.transport.addresses import Address, parse_address
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Collection
 
     from websockets.asyncio.client import ClientConnection
     from websockets.asyncio.server import Server, ServerConnection
@@ -43,11 +44,14 @@ class WebSocketLink:
         except ConnectionClosed as error:
             raise LinkClosed(f"the link went down: {error}") from None
 
-    def send_now(self, frame: bytes) -> bool:
-        """Send a frame without waiting, if nothing waits to be sent; else return False."""
-        if self._socket.transport.get_write_buffer_size():
+    def send_now(self, frames: Collection[bytes]) -> bool:
+        """Send frames in one write and without waiting, if nothing waits to be sent; else return False."""
+        protocol, transport = self._socket.protocol, self._socket.transport
+        if protocol.state is not State.OPEN or transport.get_write_buffer_size():
             return False
-        broadcast([self._socket], frame)
+        for frame in frames:
+            protocol.send_binary(frame)
+        transport.writelines(protocol.data_to_send())
         return True
 
     async def receive(self) -> bytes:
