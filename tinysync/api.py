@@ -10,6 +10,7 @@ from tinysync.storage.names import document_paths
 from tinysync.tracked.base import Tracked
 from tinysync.tracker import Tracker, open_tracker
 from tinysync.tracker.registry import open_trackers, opening
+from tinysync.transport.addresses import parse_address
 from tinysync.transport.eventloop import running_loop_dispatch
 
 if TYPE_CHECKING:
@@ -78,21 +79,17 @@ def track(
       loop. Otherwise they arrive between two changes of the program, on a thread of their own: iterate in
       ``with x:`` or over ``tracker(x).snapshot()``.
 
-    Raises UnsupportedValue or InvalidValue (what cannot be held, with its path), InvalidName, KindMismatch,
-    DocumentInUse, UnreadableFile and StorageError; then nothing was changed.
+    Raises UnsupportedValue or InvalidValue (what cannot be held, with its path), InvalidName, InvalidAddress,
+    KindMismatch, DocumentInUse, UnreadableFile and StorageError; then nothing was changed. UsageError if the peer
+    is closed, or shares another structure of this name.
     """
-    if name is not None and not isinstance(name, str):
-        raise InvalidName(f"a structure's name must be a str, not {name!r}")
-    if sync is not None and name is None:
-        raise UsageError("a structure needs a name to be synced: track(structure, 'name', sync=...)")
-    if durability not in {"os", "disk"}:
-        raise UsageError(f"durability= must be 'os' or 'disk', not {durability!r}")
+    _check_options(name, sync, durability)
     paths = document_paths(name, folder) if name is not None else None
     if not persist:
         paths = None
     with opening:
-        tracker = open_trackers.get(paths.readable) if paths is not None else None
-        if tracker is None:
+        known = open_trackers.get(paths.readable) if paths is not None else None
+        if known is None:
             tracker = open_tracker(
                 structure,
                 name,
@@ -105,25 +102,46 @@ def track(
             if paths is not None:
                 tracker.on_close(lambda: open_trackers.pop(paths.readable, None))
                 open_trackers[paths.readable] = tracker
-        elif callback is not None:
-            tracker.notifier.add(callback)
+        else:
+            tracker = known
+            if callback is not None:
+                tracker.notifier.add(callback)
     if sync is not None:
-        _share(tracker, sync)
+        try:
+            _share(tracker, sync)
+        except BaseException:
+            if known is None:
+                tracker.close()
+            raise
     return tracker.root
+
+
+def _check_options(name: object, sync: object, durability: object) -> None:
+    if name is not None and not isinstance(name, str):
+        raise InvalidName(f"a structure's name must be a str, not {name!r}")
+    if sync is not None and name is None:
+        raise UsageError("a structure needs a name to be synced: track(structure, 'name', sync=...)")
+    if isinstance(sync, str):
+        parse_address(sync)
+    elif sync is not None and not isinstance(sync, Peer):
+        raise UsageError(f"sync= must be a Peer or an address like 'ws://127.0.0.1:8765', not {sync!r}")
+    if durability not in {"os", "disk"}:
+        raise UsageError(f"durability= must be 'os' or 'disk', not {durability!r}")
 
 
 def _share(tracker: Tracker, sync: str | Peer) -> None:
     if isinstance(sync, Peer):
-        tracker.sharing.add(sync, owned=False)
-    elif isinstance(sync, str):
-        peer = Peer(connect=[sync])
-        try:
-            tracker.sharing.add(peer, owned=True)
-        except BaseException:
-            peer.close()
-            raise
-    else:
-        raise UsageError(f"sync= must be a Peer or an address like 'ws://127.0.0.1:8765', not {sync!r}")
+        tracker.sharing.add(sync)
+        return
+    address = str(parse_address(sync))
+    if tracker.sharing.has_joined(address):
+        return
+    peer = Peer(connect=[address])
+    try:
+        tracker.sharing.add(peer, joined=address)
+    except BaseException:
+        peer.close()
+        raise
 
 
 def tracker(structure: Any) -> Tracker:

@@ -11,7 +11,7 @@ from websockets.exceptions import ConnectionClosed
 
 from tests.peer.devices import wait_until
 from tinysync import tracker
-from tinysync.protocol.messages import VERSION, Ack, Awareness, Hello, Open, Sync1, Sync2, Update
+from tinysync.protocol.messages import VERSION, Ack, Awareness, Hello, Open, Sync1, Update
 
 from .by_hand import ByHand
 from .device import assert_equal, synced
@@ -88,7 +88,6 @@ BROKEN_RULES = {
     "another version": ([Hello(99, "x", "stranger", {})], "version"),
     "tiny frames": ([Hello(VERSION, "x", "stranger", {"max_frame": 1})], "malformed"),
     "not open": ([HELLO, Update("diary", 1, [])], "not-open"),
-    "answer not asked for": ([HELLO, Open("todo", "dict", 0), Sync2("todo", 1, [])], "out-of-order"),
     "frames out of order": ([HELLO, Open("todo", "dict", 0), Update("todo", 2, [])], "out-of-order"),
     "acknowledging the future": ([HELLO, Open("todo", "dict", 0), Ack("todo", 99)], "out-of-order"),
     "too many documents": ([HELLO, *[Open(f"document {n}", "dict", 0) for n in range(1001)]], "too-much"),

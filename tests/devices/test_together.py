@@ -167,6 +167,20 @@ def test_an_address_is_enough_to_join(pair):
     wait_until(lambda: not laptop.peer.connected_devices() or laptop.peer.connected_devices() == ["phone"])
 
 
+def test_joining_an_address_again_is_the_same_link(pair, tmp_path):
+    laptop, _ = pair()
+    ours = laptop.track({})
+    for address in (laptop.peer.url, laptop.peer.url.removeprefix("ws://"), laptop.peer.url):
+        theirs = track({}, "todo", folder=tmp_path, sync=address)
+        synced(theirs)
+    wait_until(lambda: len(laptop.peer.connected_devices()) == 2)
+    theirs["x"] = 1
+    synced(theirs)
+    assert ours == {"x": 1}
+    tracker(theirs).close()
+    wait_until(lambda: laptop.peer.connected_devices() == ["phone"])
+
+
 def test_a_transaction_keeps_the_others_out_until_its_end(pair):
     laptop, phone = pair()
     ours, theirs = laptop.track({"items": [1, 2, 3]}), phone.track({"items": [1, 2, 3]})
@@ -216,6 +230,19 @@ def test_who_does_not_answer_is_named(device):
     with pytest.raises(SyncTimeout, match=rf"{url} \(not connected\)") as caught:
         tracker(alone).wait_synced(0.05)
     assert isinstance(caught.value, TimeoutError)
+
+
+def test_a_structure_with_two_peers_carries_from_one_to_the_other(device):
+    left, right = device(listen="127.0.0.1:0"), device(listen="127.0.0.1:0")
+    ends = [left.track({}), right.track({})]
+    bridge = device(connect=[left.peer.url])
+    middle = bridge.track({})
+    second = device(connect=[right.peer.url])
+    tracker(middle).sharing.add(second.peer)
+    ends[0]["from left"] = 1
+    ends[1]["from right"] = 2
+    wait_until(lambda: len(ends[0]) == len(ends[1]) == 2)
+    assert_equal(*ends, middle)
 
 
 def test_threads_of_both_sides_write_at_once(pair):

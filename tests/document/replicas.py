@@ -80,7 +80,7 @@ class Replica:
     def _open(self, tracker):
         self.tracker = tracker
         self.outbox = Outbox()
-        tracker.sharing.add(self.outbox, owned=False)
+        tracker.sharing.add(self.outbox)
 
     @property
     def root(self):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from tinysync.crdt.seed import EPOCH
 from tinysync.errors import UsageError
-from tinysync.model import DocumentId
+from tinysync.model import DocumentId, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,10 +42,14 @@ class SharingPeer(Protocol):
 
 
 class Shared:
-    """A structure as its peers deal with it; all methods may be called from any thread."""
+    """A structure as one of its peers deals with it; all methods may be called from any thread.
 
-    def __init__(self, tracker: Tracker, name: DocumentId) -> None:
+    ``relay`` is called with what this peer delivered and the structure did not have yet.
+    """
+
+    def __init__(self, tracker: Tracker, name: DocumentId, relay: Callable[[list[bytes]], None]) -> None:
         self._tracker = tracker
+        self._relay = relay
         self.name = name
         self.kind: Kind = tracker.kind
         self.epoch = EPOCH
@@ -61,7 +66,13 @@ class Shared:
 
     def deliver(self, updates: list[bytes], device: DeviceId, done: Callable[[Delivered], None]) -> None:
         """Bring updates into the structure once it is free; ``done`` is called when they are in the op log."""
-        self._tracker.inbox.put(lambda: self._tracker.receive(updates, device, done))
+
+        def logged(delivered: Delivered) -> None:
+            if delivered.outcome is Outcome.APPLIED or (delivered.outcome is Outcome.PENDING and delivered.new):
+                self._relay(updates)
+            done(delivered)
+
+        self._tracker.inbox.put(lambda: self._tracker.receive(updates, device, logged))
 
     def links_were_down(self) -> None:
         """Note that the structure may be edited on both sides of a cut link."""
@@ -73,23 +84,37 @@ class Sharing:
 
     def __init__(self, tracker: Tracker) -> None:
         self._tracker = tracker
-        self._peers: list[tuple[SharingPeer, bool]] = []
+        self._peers: list[tuple[SharingPeer, str | None]] = []
+        """Peers, with the address for those that were made to join one; they are closed with the structure."""
         self._name = DocumentId(tracker.name or "")
 
-    def add(self, peer: SharingPeer, *, owned: bool) -> None:
-        """Share the structure with a peer's links; an owned peer is closed with the structure."""
-        self._peers = [(known, is_owned) for known, is_owned in self._peers if not known.closed]
+    def has_joined(self, address: str) -> bool:
+        """Tell whether there is a peer already that was made to join this address."""
+        return any(joined == address and not peer.closed for peer, joined in self._peers)
+
+    def add(self, peer: SharingPeer, joined: str | None = None) -> None:
+        """Share the structure with a peer's links.
+
+        ``joined``: the address that the peer was made to join; it is closed with the structure.
+        """
+        self._peers = [(known, address) for known, address in self._peers if not known.closed]
         if any(peer is known for known, _ in self._peers):
             return
         if not self._name:
             raise UsageError("a structure needs a name to be synced: track(structure, 'name', sync=...)")
-        peer.share(Shared(self._tracker, self._name))
-        self._peers.append((peer, owned))
+        # Added first: what is written from now on is published, what was written before is in the first diff.
+        self._peers.append((peer, joined))
+        try:
+            peer.share(Shared(self._tracker, self._name, partial(self.publish, source=peer)))
+        except BaseException:
+            self._peers.remove((peer, joined))
+            raise
 
-    def publish(self, updates: list[bytes]) -> None:
-        """Send what was written here to all peers."""
+    def publish(self, updates: list[bytes], source: SharingPeer | None = None) -> None:
+        """Send what was written here, or delivered by the peer ``source``, on the links of all other peers."""
         for peer, _ in self._peers:
-            peer.publish(self._name, updates)
+            if peer is not source:
+                peer.publish(self._name, updates)
 
     def wait_synced(self, timeout: float | None) -> None:
         """Wait for all peers, doing meanwhile what they deliver."""
@@ -133,8 +158,8 @@ class Sharing:
     def close(self) -> None:
         """Leave all peers."""
         peers, self._peers = self._peers, []
-        for peer, owned in peers:
-            if owned:
-                peer.close()
-            else:
+        for peer, joined in peers:
+            if joined is None:
                 peer.unshare(self._name)
+            else:
+                peer.close()
