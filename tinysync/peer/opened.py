@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
@@ -166,8 +167,10 @@ class OpenDocument:
         def done(delivered: Delivered) -> None:
             if waiting_here and asyncio._get_running_loop() is self._owner.loop:
                 known.append(delivered)
-            elif not self._owner.loop.is_closed():
-                self._owner.loop.call_soon_threadsafe(self._finish_later, batch, delivered)
+            else:
+                # Nobody is there to hear of it once the loop is closed.
+                with contextlib.suppress(RuntimeError):
+                    self._owner.loop.call_soon_threadsafe(self._finish_later, batch, delivered)
 
         self.document.deliver(updates, self._device, done)
         waiting_here = False

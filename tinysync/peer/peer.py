@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import secrets
@@ -124,15 +125,14 @@ class Peer:
     def close(self) -> None:
         """Say goodbye on all links and stop; what could not be sent is sent when the devices meet again.
 
-        Closing twice is fine, and so is closing in a forked process: it leaves the peer to the other one. The
-        structures stay open, and are offline.
+        Closing twice is fine, and so is closing in a forked process: it leaves the peer to the other one. From a
+        callback that runs in the peer's own thread it returns before all is done. The structures stay open, and
+        are offline.
         """
         if self.closed:
             return
         self.closed = True
-        if self._thread.is_running() and not self._thread.is_current():
-            self._thread.run(self._leave())
-        self._thread.stop()
+        self._thread.stop(self._leave())
 
     # --- documents -----------------------------------------------------------------------------------------
 
@@ -152,7 +152,8 @@ class Peer:
 
     def unshare(self, name: DocumentId) -> None:
         """Offer a document no more, after sending what was published and can be sent at once."""
-        if not self.closed:
+        # A peer that is closed, or another process's, shares nothing.
+        with contextlib.suppress(UsageError):
             self._thread.run_function(self._unshare, name)
 
     def _unshare(self, name: DocumentId) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def running_loop_dispatch() -> Dispatch | None:
         return None
 
     def dispatch(job: Callable[[], None]) -> None:
-        if not loop.is_closed():
+        with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(job)
 
     return dispatch

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
+import logging
 import os
 import threading
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
+logger = logging.getLogger("tinysync")
+
 
 class LoopThread:
     """Runs coroutines and functions in a background event loop, from the time it is made until ``stop``."""
@@ -21,6 +25,10 @@ class LoopThread:
     def __init__(self, name: str) -> None:
         self._pid = os.getpid()
         self._loop = asyncio.new_event_loop()
+        self._stopped = False
+        self._guard = threading.Lock()
+        """Held while something is put into the loop, so that nothing is put there behind its end."""
+        self._end: asyncio.Task[None] | None = None
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
@@ -37,41 +45,47 @@ class LoopThread:
         """Tell whether the caller runs in the loop's own thread."""
         return threading.current_thread() is self._thread
 
-    def is_running(self) -> bool:
-        """Tell whether the loop can be used: it was not stopped, and this is not a forked process."""
-        return self._pid == os.getpid() and self._thread.is_alive()
-
     def call(self, function: Callable[..., object], *args: Any) -> bool:
-        """Have a function called in the loop, from any thread; returns False if the loop has stopped."""
+        """Have a function called in the loop, from any thread; returns False if the loop was stopped."""
         if self._pid != os.getpid():
             return False
-        try:
+        with self._guard:
+            if self._stopped:
+                return False
             if self.is_current():
                 self._loop.call_soon(function, *args)
             else:
                 self._loop.call_soon_threadsafe(function, *args)
-        except RuntimeError:
-            return False
-        return True
+            return True
 
     def run(self, coroutine: Coroutine[Any, Any, Result]) -> Result:
         """Run a coroutine in the loop and wait for its result; not to be called from the loop's thread.
 
-        Raises UsageError if the loop has stopped, or is the one of the process that this one was forked from.
+        Raises UsageError if the loop was stopped, before or meanwhile, or is the one of the process that this one
+        was forked from.
         """
-        if not self.is_running() or self.is_current():
+        try:
+            future = self._begin(coroutine)
+        except UsageError:
             coroutine.close()
-            if self._pid != os.getpid():
-                raise UsageError("this peer belongs to the process that this one was forked from; make a new one")
-            if self.is_current():
-                raise UsageError("a callback that runs in the peer's own thread cannot wait for the peer")
-            raise UsageError("this peer is closed; make a new one")
-        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+            raise
         try:
             return future.result()
+        except concurrent.futures.CancelledError:
+            raise UsageError("this peer was closed meanwhile; make a new one") from None
         except BaseException:
             future.cancel()
             raise
+
+    def _begin(self, coroutine: Coroutine[Any, Any, Result]) -> concurrent.futures.Future[Result]:
+        if self._pid != os.getpid():
+            raise UsageError("this peer belongs to the process that this one was forked from; make a new one")
+        if self.is_current():
+            raise UsageError("a callback that runs in the peer's own thread cannot wait for the peer")
+        with self._guard:
+            if self._stopped:
+                raise UsageError("this peer is closed; make a new one")
+            return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
 
     def run_function(self, function: Callable[..., Result], *args: Any) -> Result:
         """Call a function in the loop, from any thread and the loop's own too, and return its result."""
@@ -83,17 +97,37 @@ class LoopThread:
 
         return self.run(call())
 
-    def stop(self) -> None:
-        """Stop the loop, cancelling what still runs in it, and wait for the thread."""
-        if not self.is_running():
+    def stop(self, last: Coroutine[Any, Any, None] | None = None) -> None:
+        """Run a last coroutine, then stop the loop and cancel what still runs in it.
+
+        Waits until the thread has ended, unless called from the loop's own thread. In a forked process it does
+        nothing.
+        """
+        if self._pid != os.getpid():
+            if last is not None:
+                last.close()
             return
-        self.call(lambda: asyncio.ensure_future(self._finish()))
+        with self._guard:
+            if not self._stopped:
+                self._stopped = True
+                self._loop.call_soon_threadsafe(self._begin_to_end, last)
+            elif last is not None:
+                last.close()
         if not self.is_current():
             self._thread.join()
 
-    async def _finish(self) -> None:
-        tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        self._loop.stop()
+    def _begin_to_end(self, last: Coroutine[Any, Any, None] | None) -> None:
+        self._end = asyncio.ensure_future(self._finish(last))
+
+    async def _finish(self, last: Coroutine[Any, Any, None] | None) -> None:
+        try:
+            if last is not None:
+                await last
+        except Exception:
+            logger.exception("The thread %s did not end in good order", self._thread.name)
+        finally:
+            while tasks := asyncio.all_tasks() - {self._end}:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+            self._loop.stop()

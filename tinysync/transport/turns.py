@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ class Turns:
         """Let all that wait try again; from any thread."""
         while self._waiting:
             loop, turn = self._waiting.pop()
-            if not loop.is_closed():
+            # Who waited in a loop that is closed has gone.
+            with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(_finish, turn)
 
 
