@@ -4,6 +4,7 @@ import asyncio
 import os
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -102,6 +103,43 @@ def test_stop_does_not_wait_for_a_blocked_function():
         thread.call(lambda: setattr(thread, "task", asyncio.ensure_future(asyncio.to_thread(block))))
         assert blocked.wait(10)
         thread.stop()
+
+
+def test_whoever_comes_while_it_stops_is_told_and_never_waits():
+    async def turn():
+        await asyncio.sleep(0)
+
+    def use(thread):
+        for _ in range(100_000):
+            thread.run(turn())
+
+    with ThreadPoolExecutor(3) as executor:
+        for _ in range(20):
+            thread = LoopThread("tinysync-test")
+            users = [executor.submit(use, thread) for _ in range(3)]
+            thread.run(turn())
+            thread.stop()
+            for user in users:
+                with pytest.raises(UsageError, match="closed"):
+                    user.result(20)
+
+
+def test_a_last_coroutine_runs_before_all_ends(caplog):
+    for begin in (LoopThread.stop, lambda thread, last: thread.call(thread.stop, last)):
+        thread = LoopThread("tinysync-test")
+        ended = []
+
+        async def last(ended=ended):
+            await asyncio.sleep(0)
+            ended.append(threading.current_thread())
+            raise OSError("in the last moment")
+
+        begin(thread, last())
+        assert is_gone("tinysync-test")
+        assert ended == [thread._thread]
+        thread.stop(last())
+        assert len(ended) == 1
+    assert [record.exc_info[0] for record in caplog.records] == [OSError, OSError]
 
 
 def test_stop_from_its_own_thread():

@@ -65,7 +65,7 @@ class Goal:
             return f"{self.url} (not connected)"
         who = f"{self.url or 'an incoming link'} ({self.connection.device_name})"
         if name in self.connection.failures:
-            return f"{who} failed: {self.connection.failures[name]}"
+            return f"{who} failed: {self.connection.failures[name].rstrip('.')}"
         if name not in self.connection.opened:
             return f"{who} does not share {name!r}"
         return f"{who} has not confirmed everything"
@@ -101,7 +101,7 @@ async def wait_synced(
     except TimeoutError:
         missing = "; ".join(goal.describe(name, connections) for goal in goals if not goal.done)
         raise SyncTimeout(
-            f"{name!r} is not in step with all peers after {timeout:g} s: {missing}. What was written here "
+            f"{name!r} is not in step with all peers after {timeout:.3g} s: {missing}. What was written here "
             "is sent as soon as they are there.",
         ) from None
     finally:
