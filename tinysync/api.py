@@ -83,6 +83,8 @@ def track(
     KindMismatch, DocumentInUse, UnreadableFile and StorageError; then nothing was changed. UsageError if the peer
     is closed, or shares another structure of this name.
     """
+    if callback is not None and not callable(callback):
+        raise UsageError(f"callback= must be a function that takes the changes, not {callback!r}")
     _check_options(name, sync, durability)
     paths = document_paths(name, folder) if name is not None else None
     if not persist:

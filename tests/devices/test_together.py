@@ -145,11 +145,11 @@ def test_a_peer_shares_one_structure_of_a_name(pair):
     with pytest.raises(UsageError, match="shares a structure named 'todo' already"):
         track({"second": True}, "todo", persist=False, sync=laptop.peer)
     first["x"] = 1
-    synced(first)
+    synced(theirs)
     assert theirs == {"x": 1}
     tracker(first).close()
     again = laptop.track({})
-    synced(again)
+    synced(theirs)
     assert again == {"x": 1}
 
 

@@ -242,17 +242,24 @@ class Sequence:
         """Walk the array once, deleting slots and inserting ats behind positions (-1: at the start)."""
         slots: list[Slot] = []
         behind = behind or {}
+        dropped = 0
         for position in range(-1, len(self.slots)):
             if position >= 0:
                 slot = self.slots[position]
                 if drop(slot):
-                    engine.delete(self.list_id, len(slots), 1)
+                    dropped += 1
                 else:
+                    if dropped:
+                        # In one go: the engine takes as long to find one element as to find many.
+                        engine.delete(self.list_id, len(slots), dropped)
+                        dropped = 0
                     slots.append(slot)
             for fresh in behind.get(position, ()):
                 assert fresh.at is not None
                 engine.insert(self.list_id, len(slots), encode_at(fresh.at))
                 slots.append(fresh)
+        if dropped:
+            engine.delete(self.list_id, len(slots), dropped)
         self.slots = slots
         self.ats = sum(slot.at is not None for slot in slots)
 

@@ -18,12 +18,13 @@ from tinysync.storage.contract import Opened
 from tinysync.storage.failures import storage_error, storage_errors
 from tinysync.storage.lock import ProcessLock
 from tinysync.storage.records import OPS_MAGIC, OpRecord, encode_op, frame
-from tinysync.storage.recovery import OPS_SUFFIX, encode_snapshot, read_folder, snapshot_name
+from tinysync.storage.recovery import CORRUPT_SUFFIX, OPS_SUFFIX, encode_snapshot, read_folder, snapshot_name
 
 if TYPE_CHECKING:
     from tinysync.storage.atomic import Durability
     from tinysync.storage.names import Paths
 
+DAMAGED_OPS: Final = f"*{OPS_SUFFIX}*{CORRUPT_SUFFIX}"
 _DEVICE: Final = re.compile(rb"[0-9a-f]{32}\n?")
 _SESSION: Final = re.compile(r"([0-9a-f]{12})-[0-9a-f]{8}\.ops")
 _UNWRITABLE: Final = (
@@ -57,7 +58,7 @@ class FileStorage:
             try:
                 self._sweep()
                 device = self._device()
-                records, size = self._read()
+                records, size = self._read_and_keep_readable()
             except BaseException:
                 lock.release()
                 raise
@@ -132,6 +133,21 @@ class FileStorage:
         contents = read_folder(self._folder)
         self._names = set(contents.names)
         return contents.records, contents.file_bytes
+
+    def _read_and_keep_readable(self) -> tuple[list[OpRecord], int]:
+        """Read; if op files turn out to be damaged, keep the readable file too: it may hold what they lost."""
+        damaged = set(self._folder.glob(DAMAGED_OPS))
+        found = self._read()
+        if set(self._folder.glob(DAMAGED_OPS)) - damaged and self._paths.readable.is_file():
+            aside = self._folder / f"readable-{_now_ms():012x}{self._paths.readable.suffix}"
+            replace_file(aside, self._paths.readable.read_bytes(), "disk")
+            warnings.warn(
+                f"{self._paths.readable} is written anew without the changes that could not be read; it is kept as"
+                f" it was as {aside}.",
+                DamagedFileWarning,
+                stacklevel=4,
+            )
+        return found
 
     def _sweep(self) -> None:
         """Delete the temporary file of a process that was killed."""

@@ -30,7 +30,7 @@ from tinysync.storage.records import (
 OPS_SUFFIX: Final = ".ops"
 _SNAPSHOT_PREFIX: Final = "snapshot-"
 _SNAPSHOT_SUFFIX: Final = ".bin"
-_CORRUPT_SUFFIX: Final = ".corrupt"
+CORRUPT_SUFFIX: Final = ".corrupt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +201,7 @@ def _set_damaged_operations_aside(path: Path, data: bytes, records: list[OpRecor
 def _free_name(path: Path) -> Path:
     number = 0
     while True:
-        name = f"{path.name}.{number}{_CORRUPT_SUFFIX}" if number else path.name + _CORRUPT_SUFFIX
+        name = f"{path.name}.{number}{CORRUPT_SUFFIX}" if number else path.name + CORRUPT_SUFFIX
         aside = path.with_name(name)
         if not aside.exists():
             return aside

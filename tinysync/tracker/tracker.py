@@ -357,7 +357,7 @@ class Tracker:
             finally:
                 self._closed = "it was closed"
                 self.disk = None
-        self._tell_closed()
+                self._tell_closed()
 
     def _tell_closed(self) -> None:
         for listener in self._close_listeners:
