@@ -189,3 +189,17 @@ def test_a_copied_file_counts_as_chosen(pair, tmp_path):
     pair.start(SETTINGS, {**SETTINGS, "theme": "blue"}, versions=(0, 1), folders=(folder, None), meet=False)
     pair.finish({"theme": "dark", "net": {"host": "a"}})
     pair.a.close()
+
+
+def test_an_edit_of_a_root_list_that_arrives_before_what_makes_the_list_show():
+    start = [1, {"a": 1}]
+    one, editor, newer = Replica(start), Replica(start), Replica([9], version=1)
+    editor.root.pop(0)
+    newer.pull(editor)
+    newer.root[0].b = 2
+    one.receive([*newer.started, newer.outbox.published[-1]])
+    one.check()
+    assert one.root == [9]
+    one.receive(editor.updates())
+    one.check()
+    assert one.root == [{"a": 1, "b": 2}]

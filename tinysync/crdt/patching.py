@@ -72,12 +72,10 @@ class Patcher:
         with self.engine.reading():
             entries = self._sort_entries(applied)
             lists = self._follow_lists(applied)
+            nodes = {identifier: self.document.nodes[identifier] for identifier in {*entries, *lists}}
             root_list_changed = self.document.kind == "list" and any(ROOT_ENTRY in applied.cells[r] for r in "pd")
             if root_list_changed:
                 self._show_root_list()
-            nodes = {
-                node.id: node for node in map(self.document.nodes.get, {*entries, *lists}) if node is not None
-            }
             for identifier, node in sorted(nodes.items(), key=lambda item: item[1].depth()):
                 if self.document.nodes.get(identifier) is not node:
                     # A change further up took it away; its cells may show again one day.
