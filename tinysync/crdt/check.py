@@ -75,22 +75,28 @@ class _Reader:
         self.size = len(data)
 
     def number(self, limit: int) -> int:
-        value = shift = 0
-        data, position, size = self.data, self.position, self.size
-        while True:
-            if position >= size or shift > 56:
-                raise BadUpdate("a number runs out of bounds")
-            byte = data[position]
-            position += 1
-            value |= (byte & 0x7F) << shift
-            if byte < 0x80:
-                break
-            shift += 7
+        position = self.position
+        value = self.data[position] if position < self.size else 0x80
+        if value < 0x80:
+            self.position = position + 1
+        else:
+            value = self._long_number()
         if value > limit:
             raise BadUpdate(f"the number {value} is over {limit}")
-        if shift and not byte:
+        return value
+
+    def _long_number(self) -> int:
+        value = shift = 0
+        for byte in self.data[self.position : self.position + 9]:
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                break
+        else:
+            raise BadUpdate("a number runs out of bounds")
+        if not byte:
             raise BadUpdate("a number is not in its shortest form")
-        self.position = position
+        self.position += shift // 7
         return value
 
     def take(self, count: int) -> bytes:

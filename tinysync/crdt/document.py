@@ -11,13 +11,14 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from tinysync.crdt.check import UpdateInfo, check_state_vector, check_update
+from tinysync.crdt.check import check_state_vector, check_update
 from tinysync.crdt.engine import Applied, Engine
 from tinysync.crdt.entries import root_id, root_reference
 from tinysync.crdt.ids import HOURS_AHEAD, SEED_CLIENTS, new_client_id, seed_version
 from tinysync.crdt.node import Node, node_of
 from tinysync.crdt.ops import ABSENT, Op, Put
 from tinysync.crdt.patching import Patch, Patcher
+from tinysync.crdt.pending import Pending
 from tinysync.crdt.seed import EPOCH, FORMAT
 from tinysync.crdt.sequence import Sequence, parse_override_key
 from tinysync.crdt.values import encode, key_text
@@ -28,6 +29,7 @@ from tinysync.errors import BadUpdate, EngineFailure, KindMismatch
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from tinysync.crdt.check import UpdateInfo
     from tinysync.model import Kind
 
 RENEW_AFTER: Final = 3600.0
@@ -70,7 +72,7 @@ class Document:
         self.root = Node(kind, None, None)
         self._make = make
         self._mirror = _Mirror()
-        self._pending: dict[bytes, UpdateInfo] = {}
+        self._pending = Pending()
         self._highest_session = 0
         self._edited = False
         self._renewed_at = 0.0
@@ -102,13 +104,13 @@ class Document:
         self._adopt(self.root)
 
     def _fill(self, updates: list[bytes]) -> None:
-        infos = [check_update(update) for update in updates]
-        self._note_sessions(infos)
+        infos = {update: check_update(update) for update in updates}
+        self._note_sessions(infos.values())
         self.engine = Engine(new_client_id(self._highest_session))
         self._edited = False
         self._mirror = _Mirror()
-        self._pending = {}
-        applied = self._apply(zip(updates, infos, strict=True))
+        self._pending = Pending()
+        applied = self._apply(infos)
         for root in ("c", "p", "d"):
             for entry in applied.cells[root]:
                 node, slash, text = entry.partition("/")
@@ -252,7 +254,7 @@ class Document:
         """Delete ats and overrides whose anchor is known to be deleted (not merely still to come)."""
         touched, self._touched = self._touched, set()
         dirty = [s for s in map(self.sequences.get, touched) if s is not None and (s.ats or s.overrides)]
-        clocks = check_state_vector(self.engine.state_vector()) if dirty else {}
+        clocks = self._clocks() if dirty else {}
         for sequence in dirty:
             ats, overrides = sequence.orphans(self.engine)
             gone_ats = [s for s in ats if s.at and s.at.identity[1] < clocks.get(s.at.identity[0], 0)]
@@ -296,22 +298,27 @@ class Document:
         Raises BadUpdate if one is not of this format; then nothing was changed, unless it is HalfApplied: then the
         document must be rebuilt. Raises EngineFailure if the engine panics.
         """
-        infos = [check_update(update) for update in updates]
-        self._check_own_blocks(infos)
+        infos = {update: check_update(update) for update in updates}
+        self._check_own_blocks(infos.values())
         self._settle_moved_lists()
-        parked = set(self._pending)
-        applied = self._apply(zip(updates, infos, strict=True))
-        self._note_sessions(infos)
-        new = applied.events > 0 or not parked.issuperset(self._pending)
-        return Received(applied, new, pending=any(update in self._pending for update in updates))
+        parked = self._pending.updates
+        applied = self._apply(infos)
+        self._note_sessions(infos.values())
+        still_parked = self._pending.updates
+        new = applied.events > 0 or not parked.keys() >= still_parked.keys()
+        return Received(applied, new, pending=not infos.keys().isdisjoint(still_parked))
 
-    def _apply(self, arrived: Iterable[tuple[bytes, UpdateInfo]]) -> Applied:
-        infos = dict(arrived)
-        lists = {list_id for info in (*infos.values(), *self._pending.values()) for list_id in info.lists}
-        return self.engine.apply(self._take_ready(infos.items()), lists)
+    def _apply(self, arrived: dict[bytes, UpdateInfo]) -> Applied:
+        ready = self._pending.take_ready(arrived, self._clocks)
+        return self.engine.apply(ready, {list_id for info in ready.values() for list_id in info.lists})
+
+    def _clocks(self) -> dict[int, int]:
+        return check_state_vector(self.engine.state_vector())
 
     def _settle_moved_lists(self) -> None:
         """Work out how the lists with moved elements show while the engine and the mirror still agree."""
+        if not self._moved:
+            return
         with self.engine.reading():
             for list_id in list(self._moved):
                 sequence = self.sequences.get(list_id)
@@ -320,33 +327,12 @@ class Document:
                 else:
                     sequence.shown(self.engine)
 
-    def _check_own_blocks(self, infos: list[UpdateInfo]) -> None:
+    def _check_own_blocks(self, infos: Iterable[UpdateInfo]) -> None:
         own = self.engine.client_id
         ends = [end for info in infos for client, _, end in info.blocks if client == own]
-        if ends and max(ends) > check_state_vector(self.engine.state_vector()).get(own, 0):
+        if ends and max(ends) > self._clocks().get(own, 0):
             # Somebody knows more of our id than we do: this folder was rolled back or copied.
             self.renew_client_id()
-
-    def _take_ready(self, arrived: Iterable[tuple[bytes, UpdateInfo]]) -> list[bytes]:
-        """Return the updates that can be applied now, in an order in which they can; park the others.
-
-        The engine would integrate blocks with a gap before them, and then report changes wrongly.
-        """
-        clocks = check_state_vector(self.engine.state_vector())
-        waiting = dict([*self._pending.items(), *arrived])
-        ready: list[bytes] = []
-        progress = True
-        while progress:
-            progress = False
-            for update, info in list(waiting.items()):
-                if info.is_ready(clocks):
-                    del waiting[update]
-                    ready.append(update)
-                    progress = True
-                    for client, _, end in info.blocks:
-                        clocks[client] = max(end, clocks.get(client, 0))
-        self._pending = waiting
-        return ready
 
     def show(self, received: Received) -> list[Patch]:
         """Patch the live containers by what was received; return the patches, in the order they were made."""
@@ -361,16 +347,15 @@ class Document:
     def diff(self, state_vector: bytes = b"\x00") -> list[bytes]:
         """Return the updates that a replica with this state vector lacks; raises BadUpdate if it is none."""
         check_state_vector(state_vector)
-        return [self.engine.diff(state_vector), *self._pending]
+        return [self.engine.diff(state_vector), *self._pending.updates]
 
     def is_complete(self) -> bool:
         """Tell whether no update is parked; only then may the document be compacted."""
-        return not self._pending
+        return not self._pending.updates
 
     def seeded_version(self) -> int | None:
         """Return the highest ``version=`` whose defaults the document has seen, or None if it has seen none."""
-        clients = check_state_vector(self.engine.state_vector())
-        return max((seed_version(client) for client in clients if client >= SEED_CLIENTS), default=None)
+        return max((seed_version(client) for client in self._clocks() if client >= SEED_CLIENTS), default=None)
 
     def view(self) -> Any:
         """Return the plain structure that the document shows, computed from the document alone."""

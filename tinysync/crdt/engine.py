@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from pycrdt import _pycrdt as yrs
@@ -22,7 +23,11 @@ if TYPE_CHECKING:
 
 MAP_ROOTS: Final = ("meta", "c", "p", "d", "g", "o")
 LIST_PREFIX: Final = "l:"
+CELL_ROOTS: Final = ("c", "p", "d", "o")
+"""The roots of which somebody wants to know what changed."""
+
 INSERTS_PER_TRANSACTION: Final = 20
+UPDATES_PER_TRANSACTION: Final = 20
 
 Delta = list[dict[str, Any]]
 
@@ -31,7 +36,7 @@ Delta = list[dict[str, Any]]
 class Applied:
     """What a batch of updates changed: raw cells by root and key (ABSENT: removed), and list deltas in order."""
 
-    cells: dict[str, dict[str, Any]] = field(default_factory=lambda: {name: {} for name in MAP_ROOTS})
+    cells: dict[str, dict[str, Any]] = field(default_factory=lambda: {name: {} for name in CELL_ROOTS})
     deltas: list[tuple[str, Delta]] = field(default_factory=list)
     events: int = 0
 
@@ -57,7 +62,10 @@ class Engine:
         self._subscription = self._doc.observe(self._collect)
 
     def _collect(self, event: Any) -> None:
-        self._updates.append(event.update)
+        if self._applied is None:
+            self._updates.append(event.update)
+        else:
+            self._applied.events += 1
 
     def _end(self) -> None:
         txn, self.txn = self.txn, None
@@ -179,24 +187,21 @@ class Engine:
             return update
 
     def apply(self, updates: Iterable[bytes], new_lists: Iterable[str] = ()) -> Applied:
-        """Apply checked updates, each in a transaction of its own, and return what they changed.
+        """Apply checked updates, in order, and return what they changed.
 
         ``new_lists`` names the lists that the updates begin. Raises HalfApplied if the engine refuses one, and
         EngineFailure if it panics.
         """
-        applied = Applied()
-        self.begin()
-        for list_id in new_lists:
-            self._array(list_id)
-        subscriptions = [self.maps[name].observe(_cell_collector(applied.cells[name])) for name in MAP_ROOTS]
-        self._end()
-        self._updates.clear()
-        self._applied = applied
+        self._watch(new_lists)
+        applied = self._applied = Applied()
+        subscriptions = [self.maps[name].observe(_cell_collector(applied.cells[name])) for name in CELL_ROOTS]
+        rest = iter(updates)
         try:
-            for update in updates:
+            while batch := list(islice(rest, UPDATES_PER_TRANSACTION)):
                 self.begin()
                 try:
-                    self._doc.apply_update(self.txn, update)
+                    for update in batch:
+                        self._doc.apply_update(self.txn, update)
                 finally:
                     self._end()
         except Exception as error:
@@ -209,9 +214,15 @@ class Engine:
             self._applied = None
             for subscription in subscriptions:
                 subscription.drop()
-        applied.events = len(self._updates)
-        self._updates.clear()
         return applied
+
+    def _watch(self, lists: Iterable[str]) -> None:
+        """Have the changes of lists collected, also of those that are still to come."""
+        unknown = [list_id for list_id in lists if list_id not in self._arrays]
+        if unknown:
+            with self.reading():
+                for list_id in unknown:
+                    self._array(list_id)
 
 
 def _cell_collector(cells: dict[str, Any]) -> Callable[[Any], None]:
