@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import random
+import threading
 
 import pytest
 
@@ -277,3 +279,33 @@ def test_a_name_is_shared_once(peers):
         a.share(other)
     a.unshare("todo")
     a.share(other)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_network_that_breaks_at_random_comes_together(peers, cables, seed):
+    chance = random.Random(seed)
+    documents = devices(4)
+    hubs = [peers(document, listen="127.0.0.1:0") for document in documents]
+    lines = [cables(hub.url) for hub in hubs]
+    for peer, line in itertools.pairwise(zip(hubs, lines, strict=True)):
+        peer[0].connect(line[1].url)
+    hubs[-1].connect(lines[0].url)
+    written = set()
+    for number in range(60):
+        at = chance.randrange(4)
+        match chance.choice(["write", "write", "write", "cut", "plug in", "transaction"]):
+            case "write":
+                written.add(b"%d" % number)
+                write(hubs[at], documents[at], b"%d" % number)
+            case "cut":
+                lines[at].cut()
+            case "plug in":
+                lines[at].plug_in()
+            case "transaction":
+                with documents[at].transaction():
+                    threading.Event().wait(chance.random() / 100)
+    for line in lines:
+        line.plug_in()
+    for document in documents:
+        document.wait_for(*written)
+        assert document.contents == written

@@ -101,6 +101,17 @@ def test_a_reader_that_is_blocked_does_not_block_the_peer(peers):
     b.wait_synced("todo", DEADLINE)
 
 
+def test_what_arrived_before_a_document_was_unshared_is_not_lost(peers):
+    a, one, b, other = pair(peers)
+    with other.transaction():
+        for number in range(3):
+            a.publish("todo", one.add(b"%d" % number))
+            besides_works(a, b)
+        a.unshare("todo")
+        besides_works(a, b)
+    other.wait_for(b"0", b"1", b"2")
+
+
 # Failures here
 
 

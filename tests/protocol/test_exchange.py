@@ -15,7 +15,7 @@ from tinysync.protocol import (
     UpdatesReceived,
 )
 
-from .grow_only import GrowOnly
+from .grow_only import GrowOnly, digest
 from .wire import Wire
 
 ENDS = st.sampled_from([0, 1])
@@ -32,6 +32,7 @@ class Exchange(RuleBasedStateMachine):
         self.offered: list[set[str]] = [set(), set()]
         self.waiting: list[list] = [[], []]
         self.requested: list[dict[str, int]] = [{}, {}]
+        self.marks: list[dict[str, list[tuple[int, bytes]]]] = [{}, {}]
         self.counter = 0
 
     @initialize(
@@ -64,7 +65,10 @@ class Exchange(RuleBasedStateMachine):
             self.counter += 1
             blob = self.counter.to_bytes(4, "big") + bytes(size)
             self.held[end][name].add(blob)
-            self.wire.ends[end].documents.send_updates(name, [blob])
+            documents = self.wire.ends[end].documents
+            documents.send_updates(name, [blob])
+            if documents.is_open(name):
+                self.marks[end].setdefault(name, []).append((documents.given(name), blob))
 
     @rule(end=ENDS, name=NAMES)
     def request(self, end, name):
@@ -121,6 +125,14 @@ class Exchange(RuleBasedStateMachine):
             open_flows = [c.outflow for c in documents._channels.values() if c.outflow is not None]
             assert documents._budget.used == sum(flow.queued for flow in open_flows)
 
+    @invariant()
+    def what_is_acknowledged_is_there(self):
+        for end, marks in enumerate(self.marks):
+            for name, written in marks.items():
+                acknowledged = self.wire.ends[end].documents.is_acknowledged
+                there = self.held[1 - end][name].blobs
+                assert all(digest(blob) in there for mark, blob in written if acknowledged(name, mark))
+
     def teardown(self):
         if not hasattr(self, "wire"):
             return
@@ -156,6 +168,7 @@ class Exchange(RuleBasedStateMachine):
     def forget(self, end, document):
         """Drop what waits for a document that was closed: it does not count when it is opened again."""
         self.requested[end].pop(document, None)
+        self.marks[end].pop(document, None)
         self.waiting[end] = [event for event in self.waiting[end] if event.document != document]
 
 

@@ -254,13 +254,32 @@ def test_updates_before_the_first_diff_are_left_to_it():
     assert wire.ends[0].documents.is_acknowledged("todo", mark)
 
 
-def test_updates_made_while_a_diff_is_made_come_after_it():
-    session = opened()
-    session.receive(encode(Sync1("todo", b"v1")))
+def test_updates_that_build_on_the_first_diff_wait_for_it():
+    session = Session("d0", "laptop")
+    greet(session)
+    session.documents.offer("todo", "dict", 0)
+    session.receive(encode(Open("todo", "dict", 0)))
+    session.receive(encode(Sync1("todo", b"v0")))
     session.documents.send_updates("todo", [b"later"])
-    assert sent_by(session) == []
+    assert sent_by(session) == [Open("todo", "dict", 0)]
     session.documents.answer_sync("todo", [b"diff"])
-    assert sent_by(session) == [Sync2("todo", 2, [b"diff"]), Update("todo", 3, [b"later"])]
+    assert sent_by(session) == [Sync2("todo", 1, [b"diff"]), Update("todo", 2, [b"later"])]
+
+
+def test_a_peer_in_step_need_not_wait_for_the_diff_that_it_asked_for():
+    session = opened(Limits(window=1000))
+    session.documents.send_updates("todo", [bytes(900)])
+    session.documents.send_updates("todo", [b"queued"])
+    mark = session.documents.given("todo")
+    assert [m.seq for m in sent_by(session)] == [2]
+    session.receive(encode(Sync1("todo", b"v1")))
+    session.receive(encode(Ack("todo", 2)))
+    assert sent_by(session) == [Update("todo", 3, [b"queued"])]
+    session.documents.answer_sync("todo", [b"diff"])
+    assert sent_by(session) == [Sync2("todo", 4, [b"diff"])]
+    assert not session.documents.is_acknowledged("todo", mark)
+    session.receive(encode(Ack("todo", 3)))
+    assert session.documents.is_acknowledged("todo", mark)
 
 
 def test_acknowledgements_are_joined_and_reported():

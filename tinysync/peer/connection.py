@@ -252,10 +252,10 @@ class Connection:
         if self._documents.get(document.name) is document:
             self.offer(document)
 
-    def _close_document(self, name: DocumentId) -> None:
+    def _close_document(self, name: DocumentId, *, deliver_rest: bool = False) -> None:
         opened = self.opened.pop(name, None)
         if opened is not None:
-            opened.close()
+            opened.close(deliver_rest=deliver_rest)
         self.delivered()
 
     def _handle_all(self, events: list[Event]) -> None:
@@ -281,7 +281,7 @@ class Connection:
                 self.opened[name] = OpenDocument(self._documents[name], device, self.session.documents, self)
                 self.opened[name].sync()
             case DocumentClosed(name, code, text):
-                self._close_document(name)
+                self._close_document(name, deliver_rest=True)
                 if code == Code.FAILED:
                     self.failures[name] = text
             case DocumentRefused(name, code, text):

@@ -77,11 +77,12 @@ class OpenDocument:
         """How many frames wait for a delivery to end."""
         return len(self._waiting)
 
-    def close(self) -> None:
-        """Forget what waits: the document is not open on this link any more."""
+    def close(self, *, deliver_rest: bool) -> None:
+        """Note that the document is not open on this link any more; what has arrived can still be delivered."""
         self._closed = True
-        self._waiting.clear()
-        self._count(-self.waiting_bytes)
+        if not deliver_rest:
+            self._waiting.clear()
+            self._count(-self.waiting_bytes)
 
     # --- requests ------------------------------------------------------------------------------------------
 

@@ -44,11 +44,12 @@ class _Sent:
     is_answer: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Diff:
-    updates: list[bytes]
-    covers: int
+    covers: int | None
+    """How many updates the peer holds with it, if it catches up; None if it has all of them anyway."""
     is_answer: bool
+    updates: list[bytes] | None = None
 
 
 class Outflow:
@@ -80,13 +81,12 @@ class Outflow:
         self._asked = False
         """Whether the peer asked since the last diff was requested."""
         self._owes_answer = False
-        self._requested: _Diff | None = None
         self._diff: _Diff | None = None
 
     @property
     def awaits_diff(self) -> bool:
         """Whether a diff was asked for and has not been sent yet."""
-        return self._requested is not None or self._diff is not None
+        return self._diff is not None
 
     def give(self, updates: list[bytes]) -> None:
         """Queue updates behind all that was given before."""
@@ -135,33 +135,31 @@ class Outflow:
         return self._asked or (self.behind and not self._in_flight)
 
     def request_diff(self) -> bytes:
-        """Return the state vector for the diff that has to be made now; what is queued is part of it."""
+        """Return the state vector for the diff that has to be made now."""
         assert self._vector is not None
-        self.drop()
-        self.behind = False
-        self._requested = _Diff([], self.given, is_answer=self._asked)
-        self._asked = False
+        self._diff = _Diff(self.given if self.behind else None, is_answer=self._asked)
+        self.behind = self._asked = False
         return self._vector
 
     def provide_diff(self, updates: list[bytes]) -> None:
         """Take the diff that was requested; without a request it is not needed any more."""
-        if self._requested is None:
-            return
-        self._diff = _Diff(updates, self._requested.covers, self._requested.is_answer)
-        self._requested = None
+        if self._diff is not None:
+            self._diff.updates = updates
 
     def messages(self) -> Iterator[Update | Sync2]:
         """Yield what can be sent now; raise `UpdateTooLarge` for what cannot be sent ever."""
-        if self._requested is not None:
-            return
-        if self._diff is not None:
-            diff, self._diff = self._diff, None
+        diff = self._diff
+        if diff is not None and diff.updates is not None:
+            self._diff = None
             *first, last = self._frames(diff.updates)
             for part in first:
                 yield self._send(part, self._covered, is_answer=False)
             if diff.is_answer:
                 self._owes_answer = False
-            yield self._send(last, diff.covers, is_answer=diff.is_answer)
+            yield self._send(last, self._covered if diff.covers is None else diff.covers, is_answer=diff.is_answer)
+        elif diff is not None and diff.covers is not None:
+            # What is queued builds on what the peer will only have with the diff.
+            return
         while self._queue:
             room = min(self._window - self._in_flight_cost, self._max_updates)
             batch, covers = self._take(room)
