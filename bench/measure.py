@@ -28,7 +28,6 @@ class Row:
 
 
 def timed(work: Work) -> float:
-    gc.collect()
     start = perf_counter()
     work()
     return perf_counter() - start
@@ -40,7 +39,11 @@ def fastest(
     *,
     repetitions: int,
 ) -> tuple[float, float]:
-    """Return the shortest times of two workloads; the others were disturbed by something."""
+    """Return the shortest times of two workloads.
+
+    If they are short (a few milliseconds) and repeated often, some were not disturbed by anything.
+    """
+    gc.collect()
     ours, theirs = [], []
     for _ in range(repetitions):
         ours.append(timed(prepare_ours()))

@@ -12,11 +12,11 @@ from tinysync import track
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-WRITES = 5000
+WRITES = 500
 KEYS = 100
-BATCH = 1000
+BATCH = 500
 ELEMENTS = 10_000
-REPETITIONS = 15
+REPETITIONS = 100
 
 
 def rows() -> Iterator[Row]:
@@ -24,15 +24,15 @@ def rows() -> Iterator[Row]:
     yield Row("conf[key] = value", ours / WRITES, theirs / WRITES, "pycrdt, observed", 1.5)
 
     ours, theirs = fastest(_tracked_batch, _pycrdt, repetitions=REPETITIONS)
-    yield Row(f"{BATCH:,} of them in a 'with', each", ours / BATCH, theirs / WRITES, "pycrdt, observed", 0.8)
+    yield Row(f"{BATCH} of them in a 'with', each", ours / BATCH, theirs / WRITES, "pycrdt, observed", 0.8)
     ours, theirs = fastest(_tracked_batch, _pycrdt_batch, repetitions=REPETITIONS)
-    yield Row(f"{BATCH:,} of them in a 'with', each", ours / BATCH, theirs / BATCH, "pycrdt, one transaction")
+    yield Row(f"{BATCH} of them in a 'with', each", ours / BATCH, theirs / BATCH, "pycrdt, one transaction")
 
     large, small = _structure(100_000), _structure(KEYS)
     ours, theirs = fastest(lambda: _writes(large, 100_000), lambda: _writes(small, KEYS), repetitions=REPETITIONS)
     yield Row("conf[key] = value, 100,000 keys", ours / WRITES, theirs / WRITES, f"{KEYS} keys", 1.5)
 
-    ours, theirs = fastest(_tracked_extend, _pycrdt_extend, repetitions=2)
+    ours, theirs = fastest(_tracked_extend, _pycrdt_extend, repetitions=3)
     yield Row(f"items.extend({ELEMENTS:,} numbers)", ours, theirs, "pycrdt extend", 0.1)
 
 
