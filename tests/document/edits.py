@@ -62,7 +62,7 @@ class Edit:
             return
         try:
             _METHODS.get(self.method, operator.methodcaller(self.method, *self.args))(target, *self._more())
-        except (LookupError, TypeError, ValueError):
+        except (LookupError, TypeError, ValueError, ArithmeticError):
             return
 
     def _more(self) -> tuple[Any, ...]:
