@@ -8,8 +8,8 @@ from tinysync.errors import InvalidName, UsageError
 from tinysync.peer import Peer
 from tinysync.storage.names import document_paths
 from tinysync.tracked.base import Tracked
-from tinysync.tracker import Tracker, open_tracker
-from tinysync.tracker.registry import open_trackers, opening
+from tinysync.tracker import Replica, Tracker, open_replica
+from tinysync.tracker.registry import open_replicas, opening
 from tinysync.transport.addresses import parse_address
 from tinysync.transport.eventloop import running_loop_dispatch
 
@@ -90,9 +90,9 @@ def track(
     if not persist:
         paths = None
     with opening:
-        known = open_trackers.get(paths.readable) if paths is not None else None
+        known = open_replicas.get(paths.readable) if paths is not None else None
         if known is None:
-            tracker = open_tracker(
+            replica = open_replica(
                 structure,
                 name,
                 paths=paths,
@@ -102,20 +102,20 @@ def track(
                 durability=durability,
             )
             if paths is not None:
-                tracker.on_close(lambda: open_trackers.pop(paths.readable, None))
-                open_trackers[paths.readable] = tracker
+                replica.on_close(lambda: open_replicas.pop(paths.readable, None))
+                open_replicas[paths.readable] = replica
         else:
-            tracker = known
+            replica = known
             if callback is not None:
-                tracker.notifier.add(callback)
+                replica.notifier.add(callback)
     if sync is not None:
         try:
-            _share(tracker, sync)
+            _share(replica, sync)
         except BaseException:
             if known is None:
-                tracker.close()
+                replica.close()
             raise
-    return tracker.root
+    return replica.root
 
 
 def _check_options(name: object, sync: object, durability: object) -> None:
@@ -131,16 +131,16 @@ def _check_options(name: object, sync: object, durability: object) -> None:
         raise UsageError(f"durability= must be 'os' or 'disk', not {durability!r}")
 
 
-def _share(tracker: Tracker, sync: str | Peer) -> None:
+def _share(replica: Replica, sync: str | Peer) -> None:
     if isinstance(sync, Peer):
-        tracker.sharing.add(sync)
+        replica.sharing.add(sync)
         return
     address = str(parse_address(sync))
-    if tracker.sharing.has_joined(address):
+    if replica.sharing.has_joined(address):
         return
     peer = Peer(connect=[address])
     try:
-        tracker.sharing.add(peer, joined=address)
+        replica.sharing.add(peer, joined=address)
     except BaseException:
         peer.close()
         raise

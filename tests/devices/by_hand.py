@@ -28,7 +28,7 @@ class ByHand:
     def __init__(self, url, name="todo", start=None) -> None:
         self.name = name
         self.copy = track({} if start is None else start, name, persist=False)
-        self.shared = Shared(tracker(self.copy), name, relay=lambda _: None)
+        self.shared = Shared(tracker(self.copy)._replica, name, relay=lambda _: None)
         self.received: list[Message] = []
         self.session = Session(secrets.token_hex(8), "by hand")
         self.session.documents.offer(name, self.shared.kind, self.shared.epoch)

@@ -40,5 +40,5 @@ def assert_equal(*structures: Any) -> None:
     """Wait until the structures are the same, types included, and each is what its document says."""
     wait_until(lambda: len({repr(exact(tracker(structure).snapshot())) for structure in structures}) == 1)
     for structure in structures:
-        with tracker(structure).reading():
-            assert_in_agreement(tracker(structure))
+        with tracker(structure)._replica.reading():
+            assert_in_agreement(tracker(structure)._replica)

@@ -87,7 +87,7 @@ def test_a_device_that_closes_its_peer_is_offline_until_it_has_another(device):
     edit_apart(ours, theirs)
     phone.peer = device(connect=[laptop.peer.url]).peer
     # Tracking it again would give another structure, as nothing is on disk: the open one joins the new peer.
-    tracker(theirs).sharing.add(phone.peer)
+    tracker(theirs)._replica.sharing.add(phone.peer)
     synced(theirs)
     assert ours == MERGED
     assert_equal(ours, theirs)

@@ -54,7 +54,7 @@ def test_what_is_the_same_here_already_is_no_change(pair):
     with ours:
         theirs["a"] = 2
         ours["a"] = 2
-    tracker(ours).notifier.add(calls.append)
+    tracker(ours)._replica.notifier.add(calls.append)
     synced(theirs)
     theirs["b"] = 3
     synced(theirs)

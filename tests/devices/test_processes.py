@@ -142,7 +142,7 @@ def test_a_full_disk_refuses_what_it_cannot_keep_and_catches_up(start):
         laptop.run("tracker(x).wait_synced(0.5)")
     with pytest.raises(DeviceFailed, match="StorageError"):
         phone.run("x['here'] = 1")
-    assert phone.get("x == {'before': 1} == tracker(x).document.view()")
+    assert phone.get("x == {'before': 1} == tracker(x)._replica.document.view()")
     assert yaml.safe_load(phone.yaml()) == {"before": 1}
 
     phone.run("resource.setrlimit(resource.RLIMIT_FSIZE, limits)")

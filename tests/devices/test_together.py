@@ -238,7 +238,7 @@ def test_a_structure_with_two_peers_carries_from_one_to_the_other(device):
     bridge = device(connect=[left.peer.url])
     middle = bridge.track({})
     second = device(connect=[right.peer.url])
-    tracker(middle).sharing.add(second.peer)
+    tracker(middle)._replica.sharing.add(second.peer)
     ends[0]["from left"] = 1
     ends[1]["from right"] = 2
     wait_until(lambda: len(ends[0]) == len(ends[1]) == 2)

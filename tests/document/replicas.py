@@ -7,7 +7,8 @@ import shutil
 from tinysync.crdt.values import encode
 from tinysync.model import DeviceId, Outcome
 from tinysync.storage.names import document_paths
-from tinysync.tracker import Tracker, open_tracker
+from tinysync.tracker import Replica as OpenReplica
+from tinysync.tracker import open_replica
 
 NAME = "conf"
 
@@ -69,31 +70,31 @@ class Replica:
 
     def _opened(self):
         paths = document_paths(NAME, self.folder) if self.folder else None
-        return open_tracker(self.structure, NAME, paths=paths, version=self.version)
+        return open_replica(self.structure, NAME, paths=paths, version=self.version)
 
     def _loaded(self, updates):
-        tracker = Tracker(self.tracker.kind if hasattr(self, "tracker") else _kind(self.structure), name=NAME)
-        tracker.document.load(updates)
+        replica = OpenReplica(self.replica.kind if hasattr(self, "replica") else _kind(self.structure), name=NAME)
+        replica.document.load(updates)
         self.received = list(updates)
-        return tracker
+        return replica
 
-    def _open(self, tracker):
-        self.tracker = tracker
+    def _open(self, replica):
+        self.replica = replica
         self.outbox = Outbox()
-        tracker.sharing.add(self.outbox)
+        replica.sharing.add(self.outbox)
 
     @property
     def root(self):
-        return self.tracker.root
+        return self.replica.root
 
     @property
     def document(self):
-        return self.tracker.document
+        return self.replica.document
 
     def updates(self):
         """Return every update that this device knows, as it would be in a log."""
         if self.folder is not None:
-            return self.tracker.disk.reread()
+            return self.replica.disk.reread()
         return [*self.started, *self.received, *self.outbox.published]
 
     def receive(self, updates):
@@ -113,7 +114,7 @@ class Replica:
     def reopen(self):
         """Restart: from disk, or from all updates."""
         updates = self.updates()
-        self.tracker.close()
+        self.replica.close()
         if self.folder is not None:
             self._open(self._opened())
         else:
@@ -122,14 +123,14 @@ class Replica:
 
     def back_up(self, folder):
         """Copy the closed folder elsewhere, and go on."""
-        self.tracker.close()
+        self.replica.close()
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(self.folder, folder)
         self._open(self._opened())
 
     def restore(self, folder):
         """Go back to a copy of the folder, as if nothing had happened since."""
-        self.tracker.close()
+        self.replica.close()
         shutil.rmtree(self.folder)
         shutil.copytree(folder, self.folder)
         self._open(self._opened())
@@ -140,7 +141,7 @@ class Replica:
         assert same(self.root, view), f"live {self.root!r} is not what the document shows: {view!r}"
 
     def close(self):
-        self.tracker.close()
+        self.replica.close()
 
 
 def _kind(structure):
@@ -165,7 +166,7 @@ def assert_converged(*replicas):
     for replica in replicas:
         assert same(replica.root, first.root), f"{replica.root!r} is not {first.root!r}"
     for replica in replicas:
-        before = replica.tracker.snapshot()
+        before = replica.replica.snapshot()
         replica.reopen()
         assert same(replica.root, before), f"reopened as {replica.root!r}, was {before!r}"
         replica.check()

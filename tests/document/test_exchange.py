@@ -272,7 +272,7 @@ one.root.x.y[1].z = 2
 settle(one, other)
 
 def refused(*edits):
-    before = one.tracker.snapshot()
+    before = one.replica.snapshot()
     containers = (one.root.x, one.root.x.y, one.root.x.y[1], one.root.gone)
     published = list(one.outbox.published)
     disk_is_full(True)
@@ -317,7 +317,7 @@ assert same(one.root, other.root)
 # An update of somebody else that cannot be logged does not show, and comes again later.
 other.root.big = BIG
 other.root.x.y[1].z = 3
-before = one.tracker.snapshot()
+before = one.replica.snapshot()
 disk_is_full(True)
 answers = []
 one.outbox.shared.deliver(other.document.diff(one.document.state_vector()), DeviceId("other"), answers.append)

@@ -157,7 +157,7 @@ def test_forged_cells_do_no_harm(rounds):
             check(victim)
     for update in victim.document.diff():
         check_update(update)
-    before = victim.tracker.snapshot()
+    before = victim.replica.snapshot()
     victim.reopen()
     check(victim)
     assert same(victim.root, before) or shares_a_node(victim.document)

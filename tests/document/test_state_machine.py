@@ -75,7 +75,7 @@ class Exchange(RuleBasedStateMachine):
     @rule(number=numbers, several=st.lists(edits, min_size=1, max_size=4))
     def fail_in_a_transaction(self, number, several):
         replica = self.replicas[number]
-        before, state = replica.tracker.snapshot(), replica.document.diff()
+        before, state = replica.replica.snapshot(), replica.document.diff()
         try:
             with replica.root:
                 for edit in several:
@@ -106,7 +106,7 @@ class Exchange(RuleBasedStateMachine):
     @rule(number=numbers)
     def restart(self, number):
         replica = self.replicas[number]
-        before = replica.tracker.snapshot()
+        before = replica.replica.snapshot()
         replica.reopen()
         assert same(replica.root, before)
         replica.check()

@@ -252,7 +252,7 @@ def test_a_value_that_cannot_be_held_is_refused(value, error):
 )
 def test_an_assignment_that_is_refused_changes_nothing(put, value, error):
     replica = Replica({"a": 1, "l": [1, 2]})
-    before, state = replica.tracker.snapshot(), replica.document.diff()
+    before, state = replica.replica.snapshot(), replica.document.diff()
     with pytest.raises(error):
         put(replica.root, value)
     assert replica.document.diff() == state

@@ -125,7 +125,7 @@ class _Call:
 
 
 def track(value: Any) -> Any:
-    """Return a live structure; its ``_tracker`` is a Structure."""
+    """Return a live structure; its ``_recorder`` is a Structure."""
     structure = Structure()
     structure.root = build(copy_in(value), None, None, structure)
     structure.shadow(structure.root)
@@ -135,7 +135,7 @@ def track(value: Any) -> Any:
 def state(live: Any) -> Any:
     """Return all that a rollback must bring back: identities, order, types, nodes."""
     node = live._node
-    about = (id(live), id(node), node.attached, node.removed_by_other, node.key, id(live._tracker))
+    about = (id(live), id(node), node.attached, node.removed_by_other, node.key, id(live._recorder))
     if isinstance(live, dict):
         entries = [
             (token(key), state(item) if isinstance(item, Tracked) else token(item)) for key, item in live.items()
@@ -159,7 +159,7 @@ def check_links(live: Any, parent: Any = None, key: Any = None) -> None:
     for step, item in live.items() if isinstance(live, dict) else enumerate(live):
         if isinstance(item, (dict, list, set)):
             assert isinstance(item, Tracked)
-            assert item._tracker is live._tracker
+            assert item._recorder is live._recorder
             check_links(item, live, step if isinstance(live, dict) else None)
 
 

@@ -58,7 +58,7 @@ def test_a_container_assigned_to_where_it_is_changes_nothing():
     live["l"][0] = live["l"][0]
     live.l[::2] = live.l[::2]
     live.update(d=live.d)
-    assert live._tracker.commits == []
+    assert live._recorder.commits == []
     assert live.d is d
     assert live.l[0] is first
 
@@ -71,7 +71,7 @@ def test_augmented_assignment_of_an_entry_is_one_edit():
     live.s |= {2}
     live.d |= {"b": 2}
     live.nested[0] += [2]
-    assert [len(ops) for ops in live._tracker.commits] == [1] * 6
+    assert [len(ops) for ops in live._recorder.commits] == [1] * 6
     live.n += 1
     assert live == {"l": [1, 2, 3] * 2, "s": {1, 2}, "d": {"a": 1, "b": 2}, "n": 2, "nested": [[1, 2]]}
 

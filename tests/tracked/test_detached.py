@@ -29,8 +29,8 @@ def test_a_removed_container_goes_on_as_a_plain_one():
     assert gone["z"] is gone
     assert gone.y == ["a", "b"]
     assert type(gone.k) is list
-    assert len(live._tracker.commits) == 1
-    assert gone._tracker is live._tracker
+    assert len(live._recorder.commits) == 1
+    assert gone._recorder is live._recorder
 
 
 def test_writing_to_what_somebody_else_removed_warns_at_the_line_that_writes():
@@ -48,7 +48,7 @@ def test_writing_to_what_somebody_else_removed_warns_at_the_line_that_writes():
             write()
         assert caught[0].filename == __file__
     assert gone == {"y": [1, 2], "s": {1, 2}, "a": 1, "b": 2}
-    assert live._tracker.calls == []
+    assert live._recorder.calls == []
 
 
 def test_reading_what_somebody_else_removed_does_not_warn():
@@ -66,11 +66,11 @@ def test_a_container_that_leaves_while_a_call_waits_is_written_as_detached():
             return super().edit(container, func_name, args, kwargs)
 
     live = track({"x": {}})
-    live.x._tracker.__class__ = Late
+    live.x._recorder.__class__ = Late
     x = live.x
     x.n = object
     assert x == {"n": object}
-    assert live._tracker.commits == []
+    assert live._recorder.commits == []
 
 
 def test_with_is_a_transaction_from_any_container():
@@ -79,7 +79,7 @@ def test_with_is_a_transaction_from_any_container():
         assert entered is live.x.y
         live.x.y.append(2)
         live.z = 1
-    assert len(live._tracker.commits) == 1
+    assert len(live._recorder.commits) == 1
     with live.x.y:
         del live["x"]
     assert live == {"z": 1}
@@ -95,7 +95,7 @@ def test_async_with_is_a_transaction():
             live.m = 3
 
     asyncio.run(edit())
-    assert len(live._tracker.commits) == 1
+    assert len(live._recorder.commits) == 1
 
 
 def test_a_transaction_needs_a_structure():

@@ -16,7 +16,7 @@ def test_keys_are_read_written_and_deleted():
     assert live == {"endpoint": {"protocol": "HTTPS"}, "retry": [1]}
     del live.endpoint
     assert live == {"retry": [1]}
-    assert [name for name, *_ in live._tracker.calls] == ["__setitem__", "__setitem__", "__delitem__"]
+    assert [name for name, *_ in live._recorder.calls] == ["__setitem__", "__setitem__", "__delitem__"]
 
 
 def test_a_missing_key_is_named():
@@ -31,7 +31,9 @@ def test_a_missing_key_is_named():
     assert getattr(live, "gone", 5) == 5
 
 
-@pytest.mark.parametrize("name", ["items", "update", "_private", "__dict__", "_node", "_tracker", "__class__"])
+@pytest.mark.parametrize(
+    "name", ["items", "update", "_private", "__dict__", "_node", "_recorder", "_tracker", "__class__"]
+)
 def test_names_of_the_type_and_private_ones_point_to_brackets(name):
     live = track({})
     with pytest.raises(AttributeError, match=rf"write \['{name}'\] = "):

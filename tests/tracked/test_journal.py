@@ -119,7 +119,7 @@ def test_key_order_survives_any_number_of_rollbacks():
 
 def test_without_key_order_restored_keys_are_last():
     live = track(dict.fromkeys("abc", 0))
-    live._tracker.journal = Journal(keep_key_order=False)
+    live._recorder.journal = Journal(keep_key_order=False)
     with undone(live):
         del live["a"]
     assert list(live) == ["b", "c", "a"]
@@ -136,7 +136,7 @@ def test_what_came_in_is_detached_by_a_rollback():
     assert not y._node.attached
     assert x == {"y": [1]}
     y.append(3)
-    assert live._tracker.commits == []
+    assert live._recorder.commits == []
 
 
 def test_a_call_that_fails_midway_undoes_its_ops_only():
@@ -146,14 +146,14 @@ def test_a_call_that_fails_midway_undoes_its_ops_only():
         with pytest.raises(TinySyncError):
             live.s.update([3, 4, 5, float("nan")])
     assert live == {"s": {1, 2}}
-    assert [(op.key, op.new) for op in live._tracker.last_ops()] == [(2, True)]
+    assert [(op.key, op.new) for op in live._recorder.last_ops()] == [(2, True)]
 
 
 def test_removed_containers_are_noted_with_their_content_and_marked():
     live = track({"x": {"y": [1, {2}]}, "z": 0})
     x, y, s = live.x, live.x.y, live.x.y[1]
     assert live.pop("x") is x
-    (op,) = live._tracker.last_ops()
+    (op,) = live._recorder.last_ops()
     assert isinstance(op, Put)
     assert op.new is ABSENT
     assert [(removed.node, type(removed.content)) for removed in op.removed] == [
@@ -186,7 +186,7 @@ def test_removed_containers_are_noted_with_their_content_and_marked():
 def test_each_call_writes_the_ops_it_needs(call, kinds):
     live = track({"l": [1, 2, 3], "s": {1, 2}, "n": 0})
     call(live)
-    assert list(map(type, live._tracker.last_ops())) == kinds
+    assert list(map(type, live._recorder.last_ops())) == kinds
 
 
 @pytest.mark.parametrize(
@@ -212,13 +212,13 @@ def test_each_call_writes_the_ops_it_needs(call, kinds):
 def test_what_changes_nothing_commits_nothing(call):
     live = track({"l": [1, 2, 3], "s": {1, 2}, "n": 0, "empty": {}})
     call(live)
-    assert live._tracker.commits == []
+    assert live._recorder.commits == []
 
 
 def test_setdefault_is_a_default():
     live = track({})
     assert live.setdefault("l", [1]) is live["l"]
-    (op,) = live._tracker.last_ops()
+    (op,) = live._recorder.last_ops()
     assert op.default
     assert live == {"l": [1]}
 
@@ -226,13 +226,13 @@ def test_setdefault_is_a_default():
 def test_keys_are_written_down_as_they_are_stored():
     live = track({1: "a", "s": {1}})
     live[True] = "b"
-    assert repr(live._tracker.last_ops()[0].key) == "1"
+    assert repr(live._recorder.last_ops()[0].key) == "1"
     live.update({1.0: "c"})
-    assert repr(live._tracker.last_ops()[0].key) == "1"
+    assert repr(live._recorder.last_ops()[0].key) == "1"
     live.s.discard(True)
-    assert repr(live._tracker.last_ops()[0].key) == "1"
+    assert repr(live._recorder.last_ops()[0].key) == "1"
     del live[1.0]
-    assert repr(live._tracker.last_ops()[0].key) == "1"
+    assert repr(live._recorder.last_ops()[0].key) == "1"
     assert live == {"s": set()}
 
 
@@ -241,7 +241,7 @@ def test_sets_find_a_set_as_the_frozenset_that_it_equals():
     assert {1} in live
     live.discard({1})
     assert live == set()
-    assert live._tracker.last_ops()[0].key == frozenset({1})
+    assert live._recorder.last_ops()[0].key == frozenset({1})
 
 
 def test_build_gives_nodes_without_ids():

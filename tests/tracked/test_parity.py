@@ -208,7 +208,7 @@ def test_move_wants_integers():
 def test_operators_give_plain_containers(combine):
     live = track({"d": {"a": 1}, "l": [1, 2], "s": {1, 2}})
     assert type(combine(live)) in (dict, list, set)
-    assert live._tracker.commits == []
+    assert live._recorder.commits == []
 
 
 def test_fromkeys_and_the_class_give_detached_ones():
@@ -216,7 +216,7 @@ def test_fromkeys_and_the_class_give_detached_ones():
         assert made == {"a": 1, "b": 1}
         assert type(made) is DictWrapper
         assert made._node is None
-        assert made._tracker is None
+        assert made._recorder is None
     assert ListWrapper("ab") == ["a", "b"]
     assert SetWrapper("ab") == {"a", "b"}
 
@@ -274,4 +274,4 @@ def test_an_attached_container_is_not_initialised_again():
 def test_the_tracker_is_told_the_call_as_it_was_made(call, recorded):
     live = track({"l": [1, 2], "s": set()})
     call(live)
-    assert live._tracker.calls[-1] == recorded
+    assert live._recorder.calls[-1] == recorded

@@ -31,7 +31,7 @@ def test_the_result_is_exactly_what_was_assigned(old, new):
     if isinstance(new, (dict, list, set)) and type(old) is type(new):
         assert live.x is held
         if same(old, new):
-            assert live._tracker.commits == []
+            assert live._recorder.commits == []
 
 
 def test_dict_keys_are_removed_added_and_changed():
@@ -41,7 +41,7 @@ def test_dict_keys_are_removed_added_and_changed():
     assert live.x is x
     assert x.same is inner
     assert x.changed is changed
-    written = {(op.key, type(op)) for op in live._tracker.last_ops()}
+    written = {(op.key, type(op)) for op in live._recorder.last_ops()}
     assert written == {("gone", Put), ("m", Put), ("new", Put), ("typed", Put)}
     assert type(x.typed) is float
 
@@ -62,14 +62,14 @@ def test_a_container_of_another_kind_is_replaced():
     live.x = "scalar"
     live.x = {1}
     assert live == {"x": {1}}
-    assert [len(ops) for ops in live._tracker.commits] == [1, 1, 1]
+    assert [len(ops) for ops in live._recorder.commits] == [1, 1, 1]
 
 
 def test_assigning_an_equal_scalar_is_a_choice():
     live = track({"n": 1, "l": ["a"]})
     live.n = 1
     live.l[0] = "a"
-    assert len(live._tracker.commits) == 2
+    assert len(live._recorder.commits) == 2
 
 
 def test_an_element_that_is_assigned_is_reconciled():
@@ -79,7 +79,7 @@ def test_an_element_that_is_assigned_is_reconciled():
     live[::2] = [{"n": 3, "m": {"k": 1}}]
     assert live[0] is first
     assert first.m is m
-    assert [op.key for ops in live._tracker.commits for op in ops] == ["n", "n"]
+    assert [op.key for ops in live._recorder.commits for op in ops] == ["n", "n"]
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_an_element_that_is_assigned_is_reconciled():
 def test_lists_change_by_few_ops(old, new, ops):
     live = track({"l": old})
     live["l"] = new
-    assert list(map(type, live._tracker.last_ops())) == ops
+    assert list(map(type, live._recorder.last_ops())) == ops
     assert same(live["l"], new)
 
 
@@ -119,7 +119,7 @@ def test_elements_that_stay_keep_their_identity():
 def test_a_long_list_with_a_change_at_each_end_changes_there_only():
     live = track({"l": list(range(20_000))})
     live.l = [-1, *range(19_000)]
-    assert [(op.index, len(op.old), len(op.new)) for op in live._tracker.last_ops()] == [
+    assert [(op.index, len(op.old), len(op.new)) for op in live._recorder.last_ops()] == [
         (19_000, 1000, 0),
         (0, 0, 1),
     ]
@@ -129,7 +129,7 @@ def test_long_lists_with_nothing_in_common_are_paired_up():
     live = track({"l": list(range(3000))})
     live.l = list(range(2999, -1, -1))
     assert live.l == list(range(2999, -1, -1))
-    assert {type(op) for op in live._tracker.last_ops()} == {Assign}
+    assert {type(op) for op in live._recorder.last_ops()} == {Assign}
 
 
 @pytest.mark.parametrize(

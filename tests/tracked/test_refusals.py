@@ -77,7 +77,7 @@ def test_a_value_of_another_type_is_refused_with_its_path(value, inside):
         where = f"{place}[1]['deep']" if inside else place
         assert str(caught.value).endswith(f"({where})")
         assert state(live) == before
-    assert live._tracker.commits == []
+    assert live._recorder.commits == []
 
 
 def test_a_hint_says_what_to_do():
@@ -165,7 +165,7 @@ def test_an_error_of_an_iterable_changes_nothing():
     with pytest.raises(LookupError, match="gone"):
         live.l[:] = broken()
     assert state(live) == before
-    assert live._tracker.commits == []
+    assert live._recorder.commits == []
 
 
 def test_a_root_is_checked_too():

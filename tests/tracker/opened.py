@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from tinysync.crdt.values import pack
 from tinysync.storage.names import document_paths
-from tinysync.tracker import open_tracker
+from tinysync.tracker import open_replica
 
 
 def open_in(folder, structure, name="conf", **options):
-    """Open a persisted structure; returns its tracker."""
-    return open_tracker(structure, name, paths=document_paths(name, folder), **options)
+    """Open a persisted structure; returns its replica."""
+    return open_replica(structure, name, paths=document_paths(name, folder), **options)
 
 
 def in_memory(structure, **options):
-    """Track a structure without a disk; returns its tracker."""
-    return open_tracker(structure, None, paths=None, **options)
+    """Track a structure without a disk; returns its replica."""
+    return open_replica(structure, None, paths=None, **options)
 
 
 def exact(value):
@@ -28,6 +28,6 @@ def exact(value):
     return pack(value)
 
 
-def assert_in_agreement(tracker):
+def assert_in_agreement(replica):
     """The live structure is what the document shows."""
-    assert exact(tracker.root) == exact(tracker.document.view())
+    assert exact(replica.root) == exact(replica.document.view())

@@ -7,8 +7,8 @@ from tests.tracker.opened import assert_in_agreement, in_memory, open_in
 
 def test_a_change_says_what_happened_where():
     calls = []
-    tracker = in_memory({"servers": [{"port": 1}]}, callback=calls.append)
-    conf = tracker.root
+    replica = in_memory({"servers": [{"port": 1}]}, callback=calls.append)
+    conf = replica.root
     conf.servers[0].update(port=2)
     (change,) = calls
     assert change.root is conf
@@ -33,14 +33,14 @@ def test_a_callback_that_fails_costs_nothing(tmp_path):
     def fail(change):
         raise RuntimeError("the view is gone")
 
-    tracker = open_in(tmp_path, {"a": 1}, callback=fail)
-    tracker.notifier.add(seen.append)
+    replica = open_in(tmp_path, {"a": 1}, callback=fail)
+    replica.notifier.add(seen.append)
     with pytest.raises(RuntimeError, match="the view is gone"):
-        tracker.root.a = 2
+        replica.root.a = 2
     assert len(seen) == 1
-    assert tracker.root == {"a": 2}
-    assert_in_agreement(tracker)
-    tracker.close()
+    assert replica.root == {"a": 2}
+    assert_in_agreement(replica)
+    replica.close()
     again = open_in(tmp_path, {})
     assert again.root == {"a": 2}
     again.close()
@@ -50,26 +50,26 @@ def test_several_failures_are_raised_together():
     def fail(change):
         raise RuntimeError("no")
 
-    tracker = in_memory({}, callback=fail)
-    tracker.notifier.add(fail)
+    replica = in_memory({}, callback=fail)
+    replica.notifier.add(fail)
     with pytest.raises(ExceptionGroup, match="is made and saved"):
-        tracker.root.a = 1
-    assert tracker.root == {"a": 1}
+        replica.root.a = 1
+    assert replica.root == {"a": 1}
 
 
 def test_a_callback_may_change_the_structure():
     order = []
-    tracker = in_memory({"n": 0, "log": []})
+    replica = in_memory({"n": 0, "log": []})
 
     def follow(change):
         order.append((change.path, change.func_name))
-        if change.path == [] and tracker.root.n < 3:
-            tracker.root.n += 1
-            tracker.root.log.append(tracker.root.n)
+        if change.path == [] and replica.root.n < 3:
+            replica.root.n += 1
+            replica.root.log.append(replica.root.n)
 
-    tracker.notifier.add(follow)
-    tracker.root.n = 1
-    assert tracker.root == {"n": 3, "log": [2, 3]}
+    replica.notifier.add(follow)
+    replica.root.n = 1
+    assert replica.root == {"n": 3, "log": [2, 3]}
     assert order == [
         ([], "__setitem__"),
         ([], "__setitem__"),
@@ -77,4 +77,4 @@ def test_a_callback_may_change_the_structure():
         ([], "__setitem__"),
         (["log"], "append"),
     ]
-    assert_in_agreement(tracker)
+    assert_in_agreement(replica)

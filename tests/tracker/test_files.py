@@ -22,9 +22,9 @@ from tinysync.errors import (
 
 
 def reopened(folder, structure, **options):
-    tracker = open_in(folder, structure, **options)
-    tracker.close()
-    return tracker.root
+    replica = open_in(folder, structure, **options)
+    replica.close()
+    return replica.root
 
 
 VALUES = {
@@ -36,9 +36,9 @@ VALUES = {
 
 
 def test_everything_survives_a_reopening_with_its_type(tmp_path):
-    tracker = open_in(tmp_path, {})
-    tracker.root.update(VALUES)
-    tracker.close()
+    replica = open_in(tmp_path, {})
+    replica.root.update(VALUES)
+    replica.close()
     again = open_in(tmp_path, {})
     assert exact(again.root) == exact(VALUES)
     assert_in_agreement(again)
@@ -52,57 +52,57 @@ def test_everything_survives_as_a_default(tmp_path):
 
 @pytest.mark.parametrize("structure", [[1, {"a": 2}], {1, "x"}, {"a": 1}], ids=["list", "set", "dict"])
 def test_any_kind_of_root(tmp_path, structure):
-    tracker = open_in(tmp_path, structure)
-    root = tracker.root
-    {"list": lambda: root.append(5), "set": lambda: root.add(5), "dict": lambda: root.update(b=5)}[tracker.kind]()
-    expected = tracker.snapshot()
-    tracker.close()
+    replica = open_in(tmp_path, structure)
+    root = replica.root
+    {"list": lambda: root.append(5), "set": lambda: root.add(5), "dict": lambda: root.update(b=5)}[replica.kind]()
+    expected = replica.snapshot()
+    replica.close()
     assert exact(reopened(tmp_path, type(structure)())) == exact(expected)
 
 
 def test_a_file_written_by_hand_is_the_initial_value(tmp_path):
     (tmp_path / "conf.yaml").write_text("retry: [1, 2]\nport: 80\n")
-    tracker = open_in(tmp_path, {"retry": [9], "host": "h"})
-    assert tracker.root == {"retry": [1, 2], "port": 80}
-    assert_in_agreement(tracker)
-    tracker.root.retry.append(3)
-    tracker.close()
+    replica = open_in(tmp_path, {"retry": [9], "host": "h"})
+    assert replica.root == {"retry": [1, 2], "port": 80}
+    assert_in_agreement(replica)
+    replica.root.retry.append(3)
+    replica.close()
     assert reopened(tmp_path, {"retry": [9], "host": "h"}) == {"retry": [1, 2, 3], "port": 80}
 
 
 def test_a_newer_version_brings_its_defaults_but_not_what_was_deleted(tmp_path):
-    tracker = open_in(tmp_path, {"a": 1, "b": 2, "l": [1]}, version=1)
-    tracker.root.a = 10
-    del tracker.root["b"]
-    tracker.close()
+    replica = open_in(tmp_path, {"a": 1, "b": 2, "l": [1]}, version=1)
+    replica.root.a = 10
+    del replica.root["b"]
+    replica.close()
     assert reopened(tmp_path, {"a": 5, "b": 6, "c": 7, "l": [2]}, version=1) == {"a": 10, "l": [1]}
     assert reopened(tmp_path, {"a": 5, "b": 6, "c": 7, "l": [2]}, version=2) == {"a": 10, "c": 7, "l": [2]}
 
 
 def test_a_hand_edit_while_closed_is_merged_and_keeps_types(tmp_path):
-    tracker = open_in(tmp_path, {"price": Decimal("1.10"), "at": (1, 2), "name": "x", "l": [1, 2]})
-    tracker.close()
+    replica = open_in(tmp_path, {"price": Decimal("1.10"), "at": (1, 2), "name": "x", "l": [1, 2]})
+    replica.close()
     file = tmp_path / "conf.yaml"
     file.write_text(file.read_text().replace("name: x", "name: y\nextra: true"))
     changes = []
-    tracker = open_in(tmp_path, {}, callback=changes.append)
+    replica = open_in(tmp_path, {}, callback=changes.append)
     expected = {"price": Decimal("1.10"), "at": (1, 2), "name": "y", "l": [1, 2], "extra": True}
-    assert exact(tracker.root) == exact(expected)
+    assert exact(replica.root) == exact(expected)
     assert [change.origin for change in changes[0]] == ["file", "file"]
-    assert_in_agreement(tracker)
-    tracker.close()
+    assert_in_agreement(replica)
+    replica.close()
     assert exact(reopened(tmp_path, {})) == exact(expected)
 
 
 def test_a_hand_edit_while_open_is_never_overwritten(tmp_path):
-    tracker = open_in(tmp_path, {"a": 1, "b": 1})
+    replica = open_in(tmp_path, {"a": 1, "b": 1})
     file = tmp_path / "conf.yaml"
     file.write_text("a: 1\nb: 2\nc: 3\n")
-    tracker.root.a = 5
-    assert tracker.root == {"a": 5, "b": 2, "c": 3}
+    replica.root.a = 5
+    assert replica.root == {"a": 5, "b": 2, "c": 3}
     assert file.read_text() == "a: 5\nb: 2\nc: 3\n"
-    assert_in_agreement(tracker)
-    tracker.close()
+    assert_in_agreement(replica)
+    replica.close()
 
 
 @pytest.mark.parametrize("text", ["a: [1\n", "a: 1\na: 2\n", "- 1\n", "!!python/object:os.x {}\n", "\0"])
@@ -118,14 +118,14 @@ def test_a_file_that_cannot_be_taken_is_left_alone(tmp_path, text):
 
 
 def test_a_file_that_breaks_while_open_is_left_alone(tmp_path):
-    tracker = open_in(tmp_path, {"a": 1})
+    replica = open_in(tmp_path, {"a": 1})
     file = tmp_path / "conf.yaml"
     file.write_text("a: [1\n")
     with pytest.warns(TinySyncWarning, match="conf.yaml"):
-        tracker.root.a = 2
+        replica.root.a = 2
     assert file.read_text() == "a: [1\n"
     with pytest.raises(UnreadableFile):
-        tracker.close()
+        replica.close()
     file.unlink()
     assert reopened(tmp_path, {}) == {"a": 2}
 
@@ -147,9 +147,9 @@ def test_bad_names(tmp_path, name):
 
 
 def test_a_name_may_have_folders(tmp_path):
-    tracker = open_in(tmp_path, {"on": True}, "home/lights")
+    replica = open_in(tmp_path, {"on": True}, "home/lights")
     assert (tmp_path / "home" / "lights.yaml").read_text() == "'on': true\n"
-    tracker.close()
+    replica.close()
 
 
 def test_another_kind_is_refused(tmp_path):
@@ -172,59 +172,59 @@ def test_bad_versions(tmp_path, version):
 
 
 def test_a_damaged_op_file_is_moved_aside_and_the_rest_kept(tmp_path):
-    tracker = open_in(tmp_path, {})
+    replica = open_in(tmp_path, {})
     for number in range(5):
-        tracker.root[f"k{number}"] = number
-    tracker.close()
+        replica.root[f"k{number}"] = number
+    replica.close()
     (ops,) = (tmp_path / ".tinysync" / "conf").glob("*.ops")
     data = bytearray(ops.read_bytes())
     data[len(data) // 2] ^= 0xFF
     ops.write_bytes(data)
     (tmp_path / "conf.yaml").unlink()
     with pytest.warns(DamagedFileWarning, match="corrupt"):
-        tracker = open_in(tmp_path, {})
-    assert tracker.root
-    assert_in_agreement(tracker)
-    tracker.close()
+        replica = open_in(tmp_path, {})
+    assert replica.root
+    assert_in_agreement(replica)
+    replica.close()
     assert list((tmp_path / ".tinysync" / "conf").glob("*.corrupt*"))
 
 
 def test_a_second_process_is_refused_with_the_pid_of_the_first(tmp_path):
-    tracker = open_in(tmp_path, {"a": 1})
+    replica = open_in(tmp_path, {"a": 1})
     code = (
-        "import sys; from pathlib import Path; from tinysync.tracker import open_tracker;"
+        "import sys; from pathlib import Path; from tinysync.tracker import open_replica;"
         "from tinysync.storage.names import document_paths; from tinysync.errors import DocumentInUse\n"
-        "try: open_tracker({}, 'conf', paths=document_paths('conf', sys.argv[1]))\n"
+        "try: open_replica({}, 'conf', paths=document_paths('conf', sys.argv[1]))\n"
         "except DocumentInUse as error: print(error)"
     )
     answer = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=True)
     assert str(os.getpid()) in answer.stdout
     with pytest.raises(DocumentInUse):
         open_in(tmp_path, {})
-    tracker.close()
+    replica.close()
     assert reopened(tmp_path, {}) == {"a": 1}
 
 
 def test_a_large_structure_is_written_behind_and_at_flush(tmp_path):
-    tracker = open_in(tmp_path, {f"key{number}": "x" * 50 for number in range(3000)})
+    replica = open_in(tmp_path, {f"key{number}": "x" * 50 for number in range(3000)})
     file = tmp_path / "conf.yaml"
     assert file.stat().st_size > 64 * 1024
-    tracker.root.new = 1
-    tracker.flush()
+    replica.root.new = 1
+    replica.flush()
     assert "new: 1" in file.read_text()
-    tracker.root.newer = 2
-    tracker.close()
+    replica.root.newer = 2
+    replica.close()
     assert "newer: 2" in file.read_text()
 
 
 def test_a_long_op_log_is_compacted_on_opening(tmp_path):
-    tracker = open_in(tmp_path, {"l": [1]})
+    replica = open_in(tmp_path, {"l": [1]})
     for number in range(2100):
-        with tracker.root:
-            tracker.root.n = number
-            tracker.root.l[0] = number
-    expected = tracker.snapshot()
-    tracker.close()
+        with replica.root:
+            replica.root.n = number
+            replica.root.l[0] = number
+    expected = replica.snapshot()
+    replica.close()
     state = tmp_path / ".tinysync" / "conf"
     before = sum(file.stat().st_size for file in state.glob("*.ops"))
     assert reopened(tmp_path, {}) == expected

@@ -15,10 +15,10 @@ from tests.tracker.opened import assert_in_agreement, open_in
 WRITER = """
 import sys
 from tinysync.storage.names import document_paths
-from tinysync.tracker import open_tracker
+from tinysync.tracker import open_replica
 
-tracker = open_tracker({"log": [], "last": None}, "conf", paths=document_paths("conf", sys.argv[1]))
-root = tracker.root
+replica = open_replica({"log": [], "last": None}, "conf", paths=document_paths("conf", sys.argv[1]))
+root = replica.root
 number = int(sys.argv[2])
 while True:
     with root:
@@ -53,12 +53,12 @@ def test_every_acknowledged_write_survives_kill_9(tmp_path):
         writer.stdout.close()
         writer.wait()
 
-        tracker = open_in(tmp_path, {"log": [], "last": None})
-        root = tracker.root
+        replica = open_in(tmp_path, {"log": [], "last": None})
+        root = replica.root
         # What was being written at the moment of the kill may be there, whole.
         assert root.log[: acknowledged + 1] == list(range(acknowledged + 1))
         assert root.last == {"number": len(root.log) - 1}
         assert root[f"key{acknowledged % 7}"] == acknowledged
-        assert_in_agreement(tracker)
+        assert_in_agreement(replica)
         begin = len(root.log)
-        tracker.close()
+        replica.close()

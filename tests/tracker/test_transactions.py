@@ -11,10 +11,10 @@ from tinysync.errors import InvalidValue, StructureClosed, TransactionBusy, Unsu
 
 def test_a_block_that_fails_leaves_no_trace(tmp_path):
     calls = []
-    tracker = open_in(tmp_path, {"a": {"x": 1}, "b": [1, 2], "s": {1}}, callback=calls.append)
-    conf, inner = tracker.root, tracker.root.a
+    replica = open_in(tmp_path, {"a": {"x": 1}, "b": [1, 2], "s": {1}}, callback=calls.append)
+    conf, inner = replica.root, replica.root.a
     before = (tmp_path / "conf.yaml").read_bytes()
-    state = tracker.document.state_vector()
+    state = replica.document.state_vector()
 
     with pytest.raises(KeyError, match="on purpose"), conf:
         conf.a.x = 2
@@ -29,15 +29,15 @@ def test_a_block_that_fails_leaves_no_trace(tmp_path):
     assert conf.a is inner
     assert calls == []
     assert (tmp_path / "conf.yaml").read_bytes() == before
-    assert tracker.document.state_vector() == state
+    assert replica.document.state_vector() == state
     inner.x = 5
-    assert_in_agreement(tracker)
-    tracker.close()
+    assert_in_agreement(replica)
+    replica.close()
 
 
 def test_an_inner_block_that_fails_undoes_only_itself():
-    tracker = in_memory({})
-    conf = tracker.root
+    replica = in_memory({})
+    conf = replica.root
     with conf:
         conf.kept = 1
         with pytest.raises(ZeroDivisionError), conf:
@@ -45,7 +45,7 @@ def test_an_inner_block_that_fails_undoes_only_itself():
             raise ZeroDivisionError
         conf.also_kept = 3
     assert conf == {"kept": 1, "also_kept": 3}
-    assert_in_agreement(tracker)
+    assert_in_agreement(replica)
 
 
 def test_a_block_is_one_notification_with_the_list_of_changes():
@@ -68,8 +68,8 @@ def test_a_block_without_changes_notifies_nobody():
 
 
 def test_eight_threads_count_right():
-    tracker = in_memory({"n": 0})
-    conf = tracker.root
+    replica = in_memory({"n": 0})
+    conf = replica.root
 
     def count():
         for _ in range(200):
@@ -82,12 +82,12 @@ def test_eight_threads_count_right():
     for thread in threads:
         thread.join()
     assert conf.n == 1600
-    assert_in_agreement(tracker)
+    assert_in_agreement(replica)
 
 
 def test_single_calls_of_threads_do_not_tear():
-    tracker = in_memory({"l": [], "d": {}})
-    conf = tracker.root
+    replica = in_memory({"l": [], "d": {}})
+    conf = replica.root
 
     def write(number):
         for index in range(100):
@@ -100,12 +100,12 @@ def test_single_calls_of_threads_do_not_tear():
     for thread in threads:
         thread.join()
     assert len(conf.l) == len(conf.d) == 600
-    assert_in_agreement(tracker)
+    assert_in_agreement(replica)
 
 
 def test_another_task_is_refused_or_waits_its_turn():
-    tracker = in_memory({"n": 0})
-    conf = tracker.root
+    replica = in_memory({"n": 0})
+    conf = replica.root
 
     async def scenario():
         entered, leave = asyncio.Event(), asyncio.Event()
@@ -134,12 +134,12 @@ def test_another_task_is_refused_or_waits_its_turn():
 
     asyncio.run(scenario())
     assert conf.n == 11
-    assert_in_agreement(tracker)
+    assert_in_agreement(replica)
 
 
 def test_many_tasks_count_right():
-    tracker = in_memory({"n": 0})
-    conf = tracker.root
+    replica = in_memory({"n": 0})
+    conf = replica.root
 
     async def count():
         for _ in range(20):
@@ -186,22 +186,22 @@ def test_a_task_waits_for_a_thread_without_blocking_the_loop():
 
 
 def test_what_cannot_be_held_changes_nothing():
-    tracker = in_memory({"a": {"l": [1]}})
-    conf = tracker.root
+    replica = in_memory({"a": {"l": [1]}})
+    conf = replica.root
     cycle: list[object] = []
     cycle.append(cycle)
     for value, error in ((object(), UnsupportedValue), (cycle, InvalidValue), ("\ud800", InvalidValue)):
         with pytest.raises(error, match="'a'.*'l'"):
             conf.a.l.append([1, {"k": value}])
     assert conf == {"a": {"l": [1]}}
-    assert_in_agreement(tracker)
+    assert_in_agreement(replica)
 
 
 def test_a_closed_structure_is_read_only():
-    tracker = in_memory({"a": [1]})
-    conf = tracker.root
-    tracker.close()
-    tracker.close()
+    replica = in_memory({"a": [1]})
+    conf = replica.root
+    replica.close()
+    replica.close()
     assert conf.a == [1]
     for write in (lambda: conf.a.append(2), lambda: conf.update(x=1), conf.__enter__):
         with pytest.raises(StructureClosed, match="closed"):

@@ -60,26 +60,26 @@ def check_entry_key(key: Any, node: Node) -> None:
         raise _key_refused(error, node, ()) from None
 
 
-def build(value: Any, parent: Node | None, key: Any, tracker: Recorder | None) -> Any:
+def build(value: Any, parent: Node | None, key: Any, recorder: Recorder | None) -> Any:
     """Return the live form of a value from ``copy_in``: containers become tracked ones, with new nodes."""
     kind = _BUILTIN_KINDS.get(type(value))
     if kind is None:
         return value
     node = Node(kind, parent, key)
-    container = make_container(kind, node, tracker)
+    container = make_container(kind, node, recorder)
     if kind == "dict":
-        dict.update(container, {name: build(item, node, name, tracker) for name, item in value.items()})
+        dict.update(container, {name: build(item, node, name, recorder) for name, item in value.items()})
     elif kind == "list":
-        list.extend(container, [build(item, node, None, tracker) for item in value])
+        list.extend(container, [build(item, node, None, recorder) for item in value])
     else:
         set.update(container, value)
     return container
 
 
-def make_container(kind: Kind, node: Node, tracker: Recorder | None) -> Any:
+def make_container(kind: Kind, node: Node, recorder: Recorder | None) -> Any:
     """Return a new, empty live container for a node."""
     container = _NEW[kind]()
-    bind(container, node, tracker)
+    bind(container, node, recorder)
     node.container = container
     return container
 

@@ -33,7 +33,7 @@ class Tracked:
     __slots__ = ()
 
     _node: Node | None
-    _tracker: Recorder | None
+    _recorder: Recorder | None
 
     def __new__(cls, *_args: Any, **_kwargs: Any) -> Self:
         """Return an empty, detached container; the builtin's ``__init__`` fills it."""
@@ -47,12 +47,17 @@ class Tracked:
         super().__init__(*args, **kwargs)
 
     @property
+    def _tracker(self) -> Any:
+        """The handle of the structure, as ``tinysync.tracker(x)`` returns it; None if it belongs to none."""
+        return self._recorder.handle if self._recorder is not None else None
+
+    @property
     def __subject__(self) -> Any:
         """A deep copy as a plain dict, list or set."""
         return plain(self)
 
     def __enter__(self) -> Self:
-        self._transaction_tracker().__enter__()
+        self._transaction_recorder().__enter__()
         return self
 
     def __exit__(
@@ -61,11 +66,11 @@ class Tracked:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> bool | None:
-        assert self._tracker is not None
-        return self._tracker.__exit__(kind, error, traceback)
+        assert self._recorder is not None
+        return self._recorder.__exit__(kind, error, traceback)
 
     async def __aenter__(self) -> Self:
-        await self._transaction_tracker().__aenter__()
+        await self._transaction_recorder().__aenter__()
         return self
 
     async def __aexit__(
@@ -74,22 +79,22 @@ class Tracked:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> bool | None:
-        assert self._tracker is not None
-        return await self._tracker.__aexit__(kind, error, traceback)
+        assert self._recorder is not None
+        return await self._recorder.__aexit__(kind, error, traceback)
 
-    def _transaction_tracker(self) -> Recorder:
-        if not is_attached(self) or self._tracker is None:
+    def _transaction_recorder(self) -> Recorder:
+        if not is_attached(self) or self._recorder is None:
             raise UsageError(
                 f"cannot open a transaction on a {type(self).__name__} that is not part of a structure; "
                 "open it on the structure itself",
             )
-        return self._tracker
+        return self._recorder
 
 
-def bind(container: Tracked, node: Node | None, tracker: Recorder | None) -> None:
+def bind(container: Tracked, node: Node | None, recorder: Recorder | None) -> None:
     """Say which node a container stands for, and who records its changes."""
     object.__setattr__(container, "_node", node)
-    object.__setattr__(container, "_tracker", tracker)
+    object.__setattr__(container, "_recorder", recorder)
 
 
 def is_attached(container: Tracked) -> bool:
@@ -106,7 +111,7 @@ def editing(
     """Return the context in which a mutating method makes its edits."""
     node = container._node
     if node is not None and node.attached:
-        tracker = container._tracker
-        assert tracker is not None
-        return tracker.edit(container, func_name, args, kwargs)
+        recorder = container._recorder
+        assert recorder is not None
+        return recorder.edit(container, func_name, args, kwargs)
     return detached_edit(container)

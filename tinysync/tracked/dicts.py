@@ -21,16 +21,16 @@ class DictWrapper(Tracked, dict[Any, Any]):
     itself, in place.
     """
 
-    __slots__ = ("__weakref__", "_node", "_tracker")
+    __slots__ = ("__weakref__", "_node", "_recorder")
 
     def __setitem__(self, key: Any, value: Any, /) -> None:
-        tracker = self._tracker
+        recorder = self._recorder
         if (
-            tracker is not None
+            recorder is not None
             and type(key) is str
             and key.isascii()
             and (type(value) in ALWAYS_HELD or (type(value) is str and value.isascii()))
-            and tracker.put_plain(self, key, value)
+            and recorder.put_plain(self, key, value)
         ):
             return
         with editing(self, "__setitem__", (key, value)) as edit:

@@ -62,13 +62,13 @@ class Edit:
         if reconciles(old, copied) and not isinstance(value, Tracked):
             reconcile(self.journal, old, copied)
         else:
-            self.journal.put(node, key, old, build(copied, node, key, node.container._tracker))
+            self.journal.put(node, key, old, build(copied, node, key, node.container._recorder))
 
     def seed(self, container: Any, key: Any, value: Any) -> None:
         """Write a dict entry that is not there yet, as a default."""
         node: Node = container._node
         check_entry_key(key, node)
-        new = build(copy_in(value, node, key), node, key, container._tracker)
+        new = build(copy_in(value, node, key), node, key, container._recorder)
         self.journal.put(node, key, ABSENT, new, default=True)
 
     def remove(self, container: Any, key: Any) -> None:
@@ -96,7 +96,7 @@ class Edit:
             if reconciles(old, copied) and not isinstance(value, Tracked):
                 reconcile(self.journal, old, copied)
             else:
-                self.journal.assign(node, index, build(copied, node, None, container._tracker))
+                self.journal.assign(node, index, build(copied, node, None, container._recorder))
 
     def splice(self, container: Any, index: int, count: int, values: list[Any]) -> None:
         """Remove ``count`` list elements at ``index`` and insert others there."""
@@ -104,7 +104,7 @@ class Edit:
             node: Node = container._node
             new = values
             if not ALWAYS_HELD.issuperset(map(type, values)):
-                new = [build(copied, node, None, container._tracker) for copied in _copies(node, index, values)]
+                new = [build(copied, node, None, container._recorder) for copied in _copies(node, index, values)]
             self.journal.splice(node, index, count, new)
 
     def replace(self, container: Any, index: int, count: int, values: list[Any]) -> None:

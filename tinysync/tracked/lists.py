@@ -20,7 +20,7 @@ class ListWrapper(Tracked, list[Any]):
     touched.
     """
 
-    __slots__ = ("__weakref__", "_node", "_tracker")
+    __slots__ = ("__weakref__", "_node", "_recorder")
 
     def __setitem__(self, index: Any, value: Any, /) -> None:
         with editing(self, "__setitem__", (index, value)) as edit:

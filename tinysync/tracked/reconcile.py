@@ -52,7 +52,8 @@ def reconcile_slice(journal: Journal, node: Node, start: int, stop: int, content
         index = start + hunk.old_start
         if removed != added:
             rest = [
-                build(item, node, None, live._tracker) for item in content[hunk.new_start + paired : hunk.new_stop]
+                build(item, node, None, live._recorder)
+                for item in content[hunk.new_start + paired : hunk.new_stop]
             ]
             journal.splice(node, index + paired, removed - paired, rest)
         for offset in range(paired):
@@ -64,7 +65,7 @@ def _settle_element(journal: Journal, node: Node, index: int, value: Any) -> Non
     if reconciles(old, value):
         reconcile(journal, old, value)
     elif not same(old, value):
-        journal.assign(node, index, build(value, node, None, node.container._tracker))
+        journal.assign(node, index, build(value, node, None, node.container._recorder))
 
 
 def _reconcile_dict(journal: Journal, node: Node, content: dict[Any, Any]) -> None:
@@ -78,7 +79,7 @@ def _reconcile_dict(journal: Journal, node: Node, content: dict[Any, Any]) -> No
         if reconciles(old, value):
             reconcile(journal, old, value)
         elif old is ABSENT or not same(old, value):
-            journal.put(node, key, old, build(value, node, key, live._tracker))
+            journal.put(node, key, old, build(value, node, key, live._recorder))
 
 
 def _reconcile_set(journal: Journal, node: Node, content: set[Any]) -> None:

@@ -1,4 +1,4 @@
-"""What a tracked container needs of the tracker of its structure."""
+"""What a tracked container needs of the replica of its structure."""
 
 from __future__ import annotations
 
@@ -14,10 +14,14 @@ if TYPE_CHECKING:
 
 
 class Recorder(Protocol):
-    """A tracker, as its containers see it: it opens the edit of each mutating call, and transactions.
+    """A replica, as its containers see it: it opens the edit of each mutating call, and transactions.
 
     ``with recorder:`` and ``async with recorder:`` are transactions; ``with conf:`` comes down to them.
     """
+
+    @property
+    def handle(self) -> Any:
+        """The handle that programs get: ``x._tracker``."""
 
     def edit(
         self,

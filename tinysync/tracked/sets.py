@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class SetWrapper(Tracked, set[Any]):
     """A set that is, while attached, part of a tracked structure."""
 
-    __slots__ = ("_node", "_tracker")
+    __slots__ = ("_node", "_recorder")
 
     def add(self, element: Any, /) -> None:
         """Add an element, if it is not there."""

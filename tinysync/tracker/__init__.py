@@ -1,6 +1,7 @@
-"""The tracker: one tracked structure with its lock, its transactions, its callbacks and its place on disk."""
+"""One tracked structure: its replica with lock, transactions, callbacks and disk, and the handle for programs."""
 
-from tinysync.tracker.opening import open_tracker
+from tinysync.tracker.opening import open_replica
+from tinysync.tracker.replica import Replica
 from tinysync.tracker.tracker import Tracker
 
-__all__ = ["Tracker", "open_tracker"]
+__all__ = ["Replica", "Tracker", "open_replica"]

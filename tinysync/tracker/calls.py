@@ -13,23 +13,23 @@ if TYPE_CHECKING:
     from tinysync.tracked.base import Tracked
     from tinysync.tracked.detached import DetachedEdit
     from tinysync.tracked.edit import Edit
-    from tinysync.tracker.tracker import Tracker
+    from tinysync.tracker.replica import Replica
 
 
 class Call:
     """The context in which a call makes its edits; its transaction ends with it unless one is open around it."""
 
-    __slots__ = ("_args", "_container", "_func_name", "_kwargs", "_mark", "_tracker")
+    __slots__ = ("_args", "_container", "_func_name", "_kwargs", "_mark", "_replica")
 
     def __init__(
         self,
-        tracker: Tracker,
+        replica: Replica,
         container: Tracked,
         func_name: str,
         args: tuple[Any, ...],
         kwargs: dict[str, Any] | None,
     ) -> None:
-        self._tracker = tracker
+        self._replica = replica
         self._container = container
         self._func_name = func_name
         self._args = args
@@ -37,17 +37,17 @@ class Call:
         self._mark = 0
 
     def __enter__(self) -> Edit | DetachedEdit:
-        tracker = self._tracker
-        tracker.lock.acquire()
+        replica = self._replica
+        replica.lock.acquire()
         try:
-            tracker.check_open()
-            self._mark = tracker.transaction.journal.mark()
+            replica.check_open()
+            self._mark = replica.transaction.journal.mark()
             if is_attached(self._container):
-                return tracker.transaction.edit
+                return replica.transaction.edit
             # Another thread or device removed it while this call waited for its turn.
             return detached_edit(self._container)
         except BaseException:
-            tracker.lock.release()
+            replica.lock.release()
             raise
 
     def __exit__(
@@ -56,15 +56,15 @@ class Call:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        tracker = self._tracker
+        replica = self._replica
         try:
-            journal = tracker.transaction.journal
+            journal = replica.transaction.journal
             if error is not None:
                 journal.rollback(self._mark)
             elif journal.mark() > self._mark:
-                if tracker.notifier:
-                    tracker.transaction.note(tracker, self._container, self._func_name, self._args, self._kwargs)
-                if not tracker.lock.depth:
-                    tracker.commit()
+                if replica.notifier:
+                    replica.transaction.note(replica, self._container, self._func_name, self._args, self._kwargs)
+                if not replica.lock.depth:
+                    replica.commit()
         finally:
-            tracker.lock.release()
+            replica.lock.release()

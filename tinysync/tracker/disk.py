@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tinysync.storage.contract import Opened, Storage
     from tinysync.storage.names import Paths
     from tinysync.storage.readable import Status
-    from tinysync.tracker.tracker import Tracker
+    from tinysync.tracker.replica import Replica
 
 logger = logging.getLogger("tinysync")
 
@@ -81,51 +81,51 @@ class Disk:
         """Return all updates on disk; raises StorageError."""
         return updates_of(self._storage.reread())
 
-    def compact_if_large(self, opened: Opened, tracker: Tracker) -> None:
+    def compact_if_large(self, opened: Opened, replica: Replica) -> None:
         """Replace a long op log by a snapshot, unless updates are missing from it."""
         large = opened.file_bytes > COMPACT_BYTES or len(opened.records) > COMPACT_RECORDS
-        if large and len(opened.records) > 1 and tracker.document.is_complete():
-            (update,) = tracker.document.diff()
+        if large and len(opened.records) > 1 and replica.document.is_complete():
+            (update,) = replica.document.diff()
             self._storage.compact(update)
 
     # --- readable file -------------------------------------------------------------------------------------
 
-    def save(self, tracker: Tracker) -> None:
+    def save(self, replica: Replica) -> None:
         """Bring the readable file up to date, now or in a moment."""
         self._unsaved = True
         if self._large:
-            self._save_later(tracker)
+            self._save_later(replica)
             return
         try:
-            self._write(tracker)
+            self._write(replica)
         except StorageError as error:
             warnings.warn(f"{error} The change itself is in the op log.", TinySyncWarning, stacklevel=2)
 
-    def _save_later(self, tracker: Tracker) -> None:
+    def _save_later(self, replica: Replica) -> None:
         if self._timer is None:
-            self._timer = threading.Timer(WRITE_BEHIND, self._save_behind, [tracker])
+            self._timer = threading.Timer(WRITE_BEHIND, self._save_behind, [replica])
             self._timer.daemon = True
             self._timer.start()
 
-    def _save_behind(self, tracker: Tracker) -> None:
+    def _save_behind(self, replica: Replica) -> None:
         """Write the readable file from a copy, so that the program can go on meanwhile."""
-        with tracker.reading():
+        with replica.reading():
             self._timer = None
-            if tracker.disk is not self or not self._unsaved:
+            if replica.disk is not self or not self._unsaved:
                 return
             self._unsaved = False
-            copy = plain(tracker.root)
+            copy = plain(replica.root)
         try:
             with self._file_lock:
                 outcome = self._readable.write(copy)
             if not isinstance(outcome, Written):
-                with tracker.reading():
-                    self._write(tracker)
+                with replica.reading():
+                    self._write(replica)
         except StorageError as error:
             self._unsaved = True
             logger.error("%s The change itself is in the op log.", error)  # noqa: TRY400 - it says all
 
-    def _write(self, tracker: Tracker, merged: Edited | None = None) -> None:
+    def _write(self, replica: Replica, merged: Edited | None = None) -> None:
         """Write the readable file; a hand edit that is found in it comes into the structure first.
 
         Raises UnreadableFile, and leaves the file alone, if it was edited and does not parse.
@@ -135,10 +135,10 @@ class Disk:
         self._writing = True
         try:
             with self._file_lock:
-                outcome = self._readable.write(tracker.root, merged)
+                outcome = self._readable.write(replica.root, merged)
                 while isinstance(outcome, Edited):
-                    self._take_in(tracker, outcome)
-                    outcome = self._readable.write(tracker.root, outcome)
+                    self._take_in(replica, outcome)
+                    outcome = self._readable.write(replica.root, outcome)
         finally:
             self._writing = False
         if isinstance(outcome, Unreadable):
@@ -159,36 +159,36 @@ class Disk:
             raise status.error
         return status
 
-    def open_readable(self, tracker: Tracker, status: Status, *, taken: bool) -> None:
+    def open_readable(self, replica: Replica, status: Status, *, taken: bool) -> None:
         """Take in a hand edit that was made while the structure was closed, and write the file if it is behind.
 
         ``taken``: the edit is in the structure already.
         """
         merged = status if isinstance(status, Edited) else None
         if merged is not None and not taken:
-            self._take_in(tracker, merged)
+            self._take_in(replica, merged)
         self._unsaved = True
         self._note_size()
         if self._large and merged is None:
-            self._save_later(tracker)
+            self._save_later(replica)
         else:
-            self._write(tracker, merged)
+            self._write(replica, merged)
 
-    def _take_in(self, tracker: Tracker, edit: Edited) -> None:
-        tracker.edit_from_file(lambda root: apply_edits(root, edit.base_value, edit.file_value))
+    def _take_in(self, replica: Replica, edit: Edited) -> None:
+        replica.edit_from_file(lambda root: apply_edits(root, edit.base_value, edit.file_value))
 
-    def flush(self, tracker: Tracker) -> None:
+    def flush(self, replica: Replica) -> None:
         """Write the readable file if it is behind; raises StorageError or UnreadableFile."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         if self._unsaved:
-            self._write(tracker)
+            self._write(replica)
 
-    def close(self, tracker: Tracker) -> None:
+    def close(self, replica: Replica) -> None:
         """Flush, and give the place free in any case."""
         try:
-            self.flush(tracker)
+            self.flush(replica)
         finally:
             self.abandon()
 

@@ -11,7 +11,7 @@ from tinysync.storage.readable import Edited
 from tinysync.tracked.adopt import copy_in
 from tinysync.tracked.plain import kind_of
 from tinysync.tracker.disk import Disk, updates_of
-from tinysync.tracker.tracker import Tracker
+from tinysync.tracker.replica import Replica
 
 if TYPE_CHECKING:
     from tinysync.storage.atomic import Durability
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tinysync.tracker.notify import Callback
 
 
-def open_tracker(
+def open_replica(
     structure: Any,
     name: str | None,
     *,
@@ -30,7 +30,7 @@ def open_tracker(
     callback: Callback | None = None,
     dispatch: Dispatch | None = None,
     durability: Durability = "os",
-) -> Tracker:
+) -> Replica:
     """Return the tracker of a structure, read from its files or started with the given content.
 
     Without ``paths`` nothing is kept on disk. Raises UnsupportedValue or InvalidValue if the given structure
@@ -45,17 +45,17 @@ def open_tracker(
     if kind is None:
         raise UnsupportedValue(f"only a dict, list or set can be tracked, not a {type(structure).__name__}")
     if paths is None:
-        tracker = Tracker(kind, name=name, version=version, callback=callback, dispatch=dispatch)
-        tracker.document.load(seed_document(default, version))
-        return tracker
+        replica = Replica(kind, name=name, version=version, callback=callback, dispatch=dispatch)
+        replica.document.load(seed_document(default, version))
+        return replica
     disk = Disk(paths, durability)
-    tracker = Tracker(kind, name=name, version=version, callback=callback, dispatch=dispatch, disk=disk)
+    replica = Replica(kind, name=name, version=version, callback=callback, dispatch=dispatch, disk=disk)
     opened = disk.open()
     try:
         status = disk.status()
         if opened.records:
             try:
-                _reopen(tracker, disk, updates_of(opened.records), default)
+                _reopen(replica, disk, updates_of(opened.records), default)
             except KindMismatch as error:
                 raise KindMismatch(
                     f"{paths.state} holds {name!r}, and {error}; give a structure of that kind, or another name",
@@ -65,35 +65,35 @@ def open_tracker(
                     f"the state in {paths.state} cannot be used: {error}; move that folder away to start from the "
                     "readable file",
                 ) from error
-            disk.compact_if_large(opened, tracker)
+            disk.compact_if_large(opened, replica)
         else:
-            _start(tracker, disk, default, status, paths)
-        disk.open_readable(tracker, status, taken=not opened.records)
+            _start(replica, disk, default, status, paths)
+        disk.open_readable(replica, status, taken=not opened.records)
     except BaseException:
         disk.abandon()
         raise
-    return tracker
+    return replica
 
 
-def _start(tracker: Tracker, disk: Disk, default: Any, status: Status, paths: Paths) -> None:
+def _start(replica: Replica, disk: Disk, default: Any, status: Status, paths: Paths) -> None:
     """Begin the document of a structure that has no op log, with its readable file's content if there is one."""
-    version = tracker.document.version
+    version = replica.document.version
     updates = seed_document(default, version)
     if isinstance(status, Edited):
         content = copy_in(status.file_value)
-        if kind_of(content) != tracker.kind:
+        if kind_of(content) != replica.kind:
             raise KindMismatch(
-                f"{paths.readable} holds a {kind_of(content)}, but a {tracker.kind} was given to track(); "
+                f"{paths.readable} holds a {kind_of(content)}, but a {replica.kind} was given to track(); "
                 "give a structure of that kind, or another name",
             )
         updates = import_content(default, content, version, new_client_id(0))
-    tracker.document.load(updates)
-    disk.append("seed", tracker.document.engine.client_id, updates)
+    replica.document.load(updates)
+    disk.append("seed", replica.document.engine.client_id, updates)
 
 
-def _reopen(tracker: Tracker, disk: Disk, updates: list[bytes], default: Any) -> None:
+def _reopen(replica: Replica, disk: Disk, updates: list[bytes], default: Any) -> None:
     """Load a document and add the defaults of a newer version of the app."""
-    document = tracker.document
+    document = replica.document
     document.load(updates)
     seen = document.seeded_version()
     if seen is None or document.version > seen:

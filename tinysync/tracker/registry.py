@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tinysync.tracker.tracker import Tracker
+    from tinysync.tracker.replica import Replica
 
 logger = logging.getLogger("tinysync")
 
-open_trackers: dict[Path, Tracker] = {}
+open_replicas: dict[Path, Replica] = {}
 """Open trackers by the path of their readable file."""
 
 opening = threading.RLock()
@@ -24,18 +24,18 @@ opening = threading.RLock()
 
 @atexit.register
 def _close_all() -> None:
-    for tracker in list(open_trackers.values()):
+    for replica in list(open_replicas.values()):
         try:
-            tracker.close()
+            replica.close()
         except Exception:
-            logger.exception("Could not bring the readable file of %r up to date at exit", tracker.name)
+            logger.exception("Could not bring the readable file of %r up to date at exit", replica.name)
 
 
 def _abandon_all() -> None:
     """In a forked child: the files and the locks are the parent's, and two writers would use one client id."""
-    for tracker in open_trackers.values():
-        tracker.abandon("this process was forked from the one that opened it")
-    open_trackers.clear()
+    for replica in open_replicas.values():
+        replica.abandon("this process was forked from the one that opened it")
+    open_replicas.clear()
 
 
 if hasattr(os, "register_at_fork"):

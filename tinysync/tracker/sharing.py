@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tinysync.model import Delivered, DeviceId, Kind
-    from tinysync.tracker.tracker import Tracker
+    from tinysync.tracker.replica import Replica
 
 
 class SharingPeer(Protocol):
@@ -47,22 +47,22 @@ class Shared:
     ``relay`` is called with what this peer delivered and the structure did not have yet.
     """
 
-    def __init__(self, tracker: Tracker, name: DocumentId, relay: Callable[[list[bytes]], None]) -> None:
-        self._tracker = tracker
+    def __init__(self, replica: Replica, name: DocumentId, relay: Callable[[list[bytes]], None]) -> None:
+        self._replica = replica
         self._relay = relay
         self.name = name
-        self.kind: Kind = tracker.kind
+        self.kind: Kind = replica.kind
         self.epoch = EPOCH
 
     def state_vector(self) -> bytes:
         """Return the document's encoded state vector; waits while a transaction is open."""
-        with self._tracker.reading():
-            return self._tracker.document.state_vector()
+        with self._replica.reading():
+            return self._replica.document.state_vector()
 
     def diff(self, state_vector: bytes) -> list[bytes]:
         """Return what a replica with this state vector lacks; raises BadUpdate if it is no state vector."""
-        with self._tracker.reading():
-            return self._tracker.document.diff(state_vector)
+        with self._replica.reading():
+            return self._replica.document.diff(state_vector)
 
     def deliver(self, updates: list[bytes], device: DeviceId, done: Callable[[Delivered], None]) -> None:
         """Bring updates into the structure once it is free; ``done`` is called when they are in the op log."""
@@ -72,21 +72,21 @@ class Shared:
                 self._relay(updates)
             done(delivered)
 
-        self._tracker.inbox.put(lambda: self._tracker.receive(updates, device, logged))
+        self._replica.inbox.put(lambda: self._replica.receive(updates, device, logged))
 
     def links_were_down(self) -> None:
         """Note that the structure may be edited on both sides of a cut link."""
-        self._tracker.inbox.put(self._tracker.document.links_were_down)
+        self._replica.inbox.put(self._replica.document.links_were_down)
 
 
 class Sharing:
     """The peers of one structure."""
 
-    def __init__(self, tracker: Tracker) -> None:
-        self._tracker = tracker
+    def __init__(self, replica: Replica) -> None:
+        self._replica = replica
         self._peers: list[tuple[SharingPeer, str | None]] = []
         """Peers, with the address for those that were made to join one; they are closed with the structure."""
-        self._name = DocumentId(tracker.name or "")
+        self._name = DocumentId(replica.name or "")
 
     def has_joined(self, address: str) -> bool:
         """Tell whether there is a peer already that was made to join this address."""
@@ -105,7 +105,7 @@ class Sharing:
         # Added first: what is written from now on is published, what was written before is in the first diff.
         self._peers.append((peer, joined))
         try:
-            peer.share(Shared(self._tracker, self._name, partial(self.publish, source=peer)))
+            peer.share(Shared(self._replica, self._name, partial(self.publish, source=peer)))
         except BaseException:
             self._peers.remove((peer, joined))
             raise
@@ -120,13 +120,13 @@ class Sharing:
         """Wait for all peers, doing meanwhile what they deliver."""
         peers = [peer for peer, _ in self._peers if not peer.closed]
         if not peers:
-            raise UsageError(f"{self._tracker!r} has no open peer to wait for: track it with sync=...")
+            raise UsageError(f"{self._replica.handle!r} has no open peer to wait for: track it with sync=...")
         deadline = None if timeout is None else time.monotonic() + timeout
         for peer in peers:
             self._wait_for(peer, None if deadline is None else max(0.0, deadline - time.monotonic()))
 
     def _wait_for(self, peer: SharingPeer, timeout: float | None) -> None:
-        inbox = self._tracker.inbox
+        inbox = self._replica.inbox
         if inbox.dispatch is None:
             peer.wait_synced(self._name, timeout)
             return

@@ -11,7 +11,7 @@ from tinysync.tracked.journal import Journal
 if TYPE_CHECKING:
     from tinysync.model import Origin
     from tinysync.tracked.base import Tracked
-    from tinysync.tracker.tracker import Tracker
+    from tinysync.tracker.replica import Replica
 
 
 class Transaction:
@@ -29,7 +29,7 @@ class Transaction:
 
     def note(
         self,
-        tracker: Tracker,
+        replica: Replica,
         container: Tracked,
         func_name: str,
         args: tuple[Any, ...],
@@ -39,7 +39,7 @@ class Transaction:
         node = container._node
         path = node.path() if node is not None else []
         self.changes.append(
-            Change(tracker.root, tracker.name, path, func_name, args, kwargs or {}, container, self.origin),
+            Change(replica.root, replica.name, path, func_name, args, kwargs or {}, container, self.origin),
         )
 
     def finish(self) -> list[Change]:

@@ -1,0 +1,365 @@
+"""One replica of a structure: its transactions, and the order in which a change takes effect."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Self
+
+from tinysync.crdt.document import Document
+from tinysync.crdt.engine import HalfApplied
+from tinysync.errors import BadUpdate, EngineFailure, StorageError, StructureClosed
+from tinysync.model import Change, Delivered, DeviceId, Outcome
+from tinysync.tracked.adopt import make_container
+from tinysync.tracked.plain import plain
+from tinysync.tracker.calls import Call
+from tinysync.tracker.inbox import Inbox
+from tinysync.tracker.lock import TransactionLock
+from tinysync.tracker.notify import Notifier, log_all, raise_all
+from tinysync.tracker.sharing import Sharing
+from tinysync.tracker.tracker import Tracker
+from tinysync.tracker.transaction import Transaction
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+    from types import TracebackType
+
+    from tinysync.crdt.document import Received
+    from tinysync.crdt.node import Node
+    from tinysync.model import Kind, Origin
+    from tinysync.tracked.base import Tracked
+    from tinysync.tracked.detached import DetachedEdit
+    from tinysync.tracked.edit import Edit
+    from tinysync.tracker.disk import Disk
+    from tinysync.tracker.inbox import Dispatch
+    from tinysync.tracker.notify import Callback
+
+
+class Replica:
+    """What is behind a tracked structure on this device; programs get its ``handle``.
+
+    A change takes effect in this order: checked, live structure, document, op log, readable file, callbacks,
+    peers. An error up to the op log leaves all of them as they were.
+    """
+
+    def __init__(
+        self,
+        kind: Kind,
+        *,
+        name: str | None = None,
+        version: int = 0,
+        callback: Callback | None = None,
+        dispatch: Dispatch | None = None,
+        disk: Disk | None = None,
+    ) -> None:
+        self.name = name
+        self.kind = kind
+        self.disk = disk
+        self.document = Document(kind, self._make_container, version)
+        self.lock = TransactionLock(self._lock_is_free)
+        self._calls = Transaction()
+        """The transaction of single calls."""
+        self.transaction = self._calls
+        self.notifier = Notifier()
+        self.inbox = Inbox(dispatch, self.lock.try_acquire, self.lock.release)
+        self.sharing = Sharing(self)
+        self.handle = Tracker(self)
+        self._closed: str | None = None
+        self._close_listeners: list[Callable[[], object]] = []
+        if callback is not None:
+            self.notifier.add(callback)
+
+    @property
+    def closed(self) -> bool:
+        """Whether the structure can no more be written to."""
+        return self._closed is not None
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Hold the lock for reading the document; waits while a transaction is open elsewhere."""
+        self.lock.acquire()
+        try:
+            yield
+        finally:
+            self.lock.release()
+
+    def _make_container(self, kind: Kind, node: Node) -> Any:
+        return make_container(kind, node, self)
+
+    @property
+    def root(self) -> Any:
+        """The tracked structure."""
+        return self.document.root.container
+
+    # --- transactions --------------------------------------------------------------------------------------
+
+    def edit(
+        self,
+        container: Tracked,
+        func_name: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any] | None = None,
+        /,
+    ) -> AbstractContextManager[Edit | DetachedEdit]:
+        """Return the context in which a mutating call makes its edits."""
+        return Call(self, container, func_name, args, kwargs)
+
+    def put_plain(self, container: Any, key: str, value: Any, /) -> bool:
+        """Make the commonest call, ``container[key] = value`` with a plain value, without a Call."""
+        lock = self.lock
+        lock.acquire()
+        try:
+            transaction = self.transaction
+            if self._closed is not None or not container._node.attached:
+                return False
+            if not transaction.journal.put_plain(container._node, key, value):
+                return False
+            if self.notifier:
+                transaction.note(self, container, "__setitem__", (key, value), None)
+            if not lock.depth:
+                self.commit()
+            return True
+        finally:
+            lock.release()
+
+    def __enter__(self) -> Self:
+        self.lock.acquire()
+        self._begin_block()
+        return self
+
+    async def __aenter__(self) -> Self:
+        await self.lock.acquire_async()
+        self._begin_block()
+        return self
+
+    def _begin_block(self) -> None:
+        try:
+            self.check_open()
+            if not self.lock.depth:
+                self.transaction = Transaction(keep_key_order=True)
+            self.transaction.begin_block()
+            self.lock.begin()
+        except BaseException:
+            self.lock.release()
+            raise
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None:
+        try:
+            self.transaction.end_block(failed=error is not None)
+            self.lock.end()
+            if not self.lock.depth:
+                self.commit()
+        finally:
+            self.lock.release()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None:
+        self.__exit__(kind, error, traceback)
+
+    def commit(self) -> None:
+        """Make the journal take effect; called with the lock held, at the end of the outermost transaction."""
+        transaction = self.transaction
+        ops = transaction.journal.ops
+        if not ops:
+            self.transaction = self._calls
+            return
+        try:
+            updates = self._write(transaction)
+        finally:
+            changes = transaction.finish()
+            self.transaction = self._calls
+        self._take_effect(changes, transaction.origin, updates)
+
+    def _write(self, transaction: Transaction) -> list[bytes]:
+        """Write a journal into the document and the op log; on failure set everything back."""
+        try:
+            updates = self.document.commit(transaction.journal.ops)
+            if self.disk is not None:
+                self.disk.append(transaction.origin, self.document.engine.client_id, updates)
+        except EngineFailure as error:
+            transaction.journal.rollback()
+            self._stop(str(error))
+            raise
+        except StorageError:
+            transaction.journal.rollback()
+            self._rebuild()
+            raise
+        return updates
+
+    def _rebuild(self) -> None:
+        """Bring the document back to what is on disk; without a disk, or if that fails too, stop writing."""
+        if self.disk is None:
+            self._stop("its document failed, and it is not persisted")
+            return
+        try:
+            self.document.rebuild(self.disk.reread())
+        except (BadUpdate, EngineFailure, StorageError) as error:
+            self._stop(f"its document failed and could not be read again from disk: {error}")
+
+    def _stop(self, reason: str) -> None:
+        """Write no more: what is on disk is whole, what is in memory may not be."""
+        self._closed = reason
+        self.sharing.close()
+        if self.disk is not None:
+            self.disk.abandon()
+            self.disk = None
+        self._tell_closed()
+
+    def _take_effect(self, changes: list[Change], origin: Origin, updates: list[bytes]) -> None:
+        """Do what follows the op log: readable file, callbacks, peers."""
+        errors: list[Exception] = []
+        try:
+            if self.disk is not None:
+                self.disk.save(self)
+            if changes:
+                errors = self.notifier.notify(changes)
+        finally:
+            self.sharing.publish(updates)
+        if errors:
+            if origin == "local":
+                raise_all(errors)
+            log_all(errors, self.name, origin)
+
+    def edit_from_file(self, edit: Callable[[Any], None]) -> None:
+        """Run a function that brings a hand edit of the readable file into the structure, as one transaction."""
+        self.lock.acquire()
+        try:
+            self.transaction = Transaction(origin="file", keep_key_order=True)
+            self.transaction.begin_block()
+            self.lock.begin()
+            failed = True
+            try:
+                edit(self.root)
+                failed = False
+            finally:
+                self.transaction.end_block(failed=failed)
+                self.lock.end()
+            self.commit()
+        finally:
+            self.lock.release()
+
+    # --- updates of others ---------------------------------------------------------------------------------
+
+    def receive(self, updates: list[bytes], device: DeviceId, done: Callable[[Delivered], None]) -> None:
+        """Bring updates of another device into the structure; the lock is held.
+
+        ``done`` is called as soon as they are in the op log, before they show.
+        """
+        received = self._log_received(updates, device, done)
+        if received is None:
+            return
+        patches = self.document.show(received)
+        if not patches:
+            return
+        if self.notifier:
+            changes = [
+                Change(
+                    self.root,
+                    self.name,
+                    patch.node.path() if patch.node.attached else [],
+                    patch.func_name,
+                    patch.args,
+                    {},
+                    patch.node.container,
+                    "remote",
+                    device,
+                )
+                for patch in patches
+            ]
+            log_all(self.notifier.notify(changes), self.name, "remote")
+        if self.disk is not None:
+            self.disk.save(self)
+
+    def _log_received(
+        self,
+        updates: list[bytes],
+        device: DeviceId,
+        done: Callable[[Delivered], None],
+    ) -> Received | None:
+        """Put updates into the engine and the op log; return None if there is nothing to show."""
+        try:
+            self.check_open()
+            received = self.document.receive(updates)
+        except EngineFailure as error:
+            self._stop(str(error))
+            done(Delivered(Outcome.FAILED, error))
+            return None
+        except (BadUpdate, StructureClosed) as error:
+            if isinstance(error, HalfApplied):
+                self._rebuild()
+            done(Delivered(Outcome.FAILED, error))
+            return None
+        if not received.new:
+            done(Delivered(Outcome.PENDING if received.pending else Outcome.DUPLICATE, new=False))
+            return None
+        try:
+            if self.disk is not None:
+                self.disk.append("remote", self.document.engine.client_id, updates, {"device": device})
+        except StorageError as error:
+            self._rebuild()
+            done(Delivered(Outcome.FAILED, error))
+            return None
+        done(Delivered(Outcome.PENDING if received.pending else Outcome.APPLIED))
+        return received
+
+    def _lock_is_free(self) -> None:
+        self.inbox.call()
+
+    # --- the end -------------------------------------------------------------------------------------------
+
+    def snapshot(self) -> Any:
+        """Return a consistent plain copy of the structure."""
+        with self.reading():
+            return plain(self.root)
+
+    def flush(self) -> None:
+        """Write the readable file and have the disk hold all of it."""
+        with self.reading():
+            if self.disk is not None and self._closed is None:
+                self.disk.flush(self)
+
+    def close(self) -> None:
+        """Write what is to be written, leave the peers and give the files free."""
+        self.sharing.close()
+        with self.reading():
+            if self._closed is not None:
+                return
+            try:
+                if self.disk is not None:
+                    self.disk.close(self)
+            finally:
+                self._closed = "it was closed"
+                self.disk = None
+                self._tell_closed()
+
+    def _tell_closed(self) -> None:
+        for listener in self._close_listeners:
+            listener()
+
+    def on_close(self, listener: Callable[[], object]) -> None:
+        """Call this when the structure was closed."""
+        self._close_listeners.append(listener)
+
+    def abandon(self, reason: str) -> None:
+        """Stop writing, without touching anything: this is a fork's copy."""
+        self._closed = reason
+        self.disk = None
+        # Whoever held the lock is not in this process.
+        self.lock = TransactionLock(self._lock_is_free)
+
+    def check_open(self) -> None:
+        """Raise StructureClosed unless the structure can be written to."""
+        if self._closed is not None:
+            what = f"the structure {self.name!r}" if self.name is not None else "the structure"
+            raise StructureClosed(f"{what} cannot be changed: {self._closed}; track it again to go on")
