@@ -31,7 +31,7 @@ bench: $(VENV)/.bench-ready
 	$(BIN)/python -m bench
 
 soak: $(VENV)/.ready
-	HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest -q -n auto -m 'soak or not soak' --timeout=0 $(MARKED_OR_NOT)
+	HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest -n auto -m 'soak or not soak' --timeout=0 $(MARKED_OR_NOT)
 
 format: $(VENV)/.ready
 	$(BIN)/ruff format .

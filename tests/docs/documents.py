@@ -9,7 +9,7 @@ from tinysync import Peer, Tracker
 
 ROOT = Path(__file__).resolve().parents[2]
 
-BLOCK = re.compile(r"^```pycon\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```pycon *(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def close_all(names):
@@ -32,9 +32,5 @@ def run_examples(text, name, names, first_line=0):
 
 
 def fenced_examples(text):
-    """Return (line number, content, text just before it) for each block of a console session."""
-    found, end = [], 0
-    for match in BLOCK.finditer(text):
-        found.append((text.count("\n", 0, match.start(1)), match[1], text[end : match.start()]))
-        end = match.end()
-    return found
+    """Return (line number, content, terminal) for each block of a console session; '' is the first terminal."""
+    return [(text.count("\n", 0, match.start(2)), match[2], match[1]) for match in BLOCK.finditer(text)]

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tests.document.edits import edits
 from tests.document.replicas import Replica, same
+from tests.lengths import many
 from tinysync.crdt.check import check_update
 from tinysync.crdt.engine import Engine
 from tinysync.crdt.values import (
@@ -141,7 +142,7 @@ def check(replica):
         replica.check()
 
 
-@settings(max_examples=max(300, settings().max_examples))
+@settings(max_examples=many(300))
 @given(st.lists(st.tuples(st.lists(forgeries, min_size=1, max_size=8), st.lists(edits, max_size=3)), max_size=6))
 def test_forged_cells_do_no_harm(rounds):
     victim = Replica(START)

@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 
 from tests.document.edits import edits, edits_of
 from tests.document.replicas import Replica, assert_converged, same, settle
+from tests.lengths import rounds
 
 STARTS = {
     "dict": (
@@ -142,7 +143,7 @@ class ListExchange(Exchange):
 
 
 @pytest.mark.parametrize("machine", [DictExchange, ListExchange])
-def test_replicas_converge(machine):
-    # At least 20,000 steps in all; the soak profile makes millions.
-    examples = max(settings().max_examples, 100)
-    run_state_machine_as_test(machine, settings=settings(max_examples=examples, stateful_step_count=120))
+def test_replicas_converge(machine, capfd):
+    # At least 20,000 steps in all; a soak run makes millions.
+    for _ in rounds(machine.__name__, capfd):
+        run_state_machine_as_test(machine, settings=settings(max_examples=100, stateful_step_count=120))

@@ -6,6 +6,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from tests.lengths import many
 from tinysync.protocol import (
     DocumentClosed,
     DocumentOpened,
@@ -172,5 +173,5 @@ class Exchange(RuleBasedStateMachine):
         self.waiting[end] = [event for event in self.waiting[end] if event.document != document]
 
 
-Exchange.TestCase.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
+Exchange.TestCase.settings = settings(max_examples=many(150), stateful_step_count=60)
 TestExchange = Exchange.TestCase

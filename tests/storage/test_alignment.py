@@ -3,6 +3,7 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.lengths import many
 from tinysync.shortest_edit import equal_pairs
 from tinysync.storage.alignment import same_element_pairs
 
@@ -21,7 +22,7 @@ def increasing(pairs):
     return all(i < next_i and j < next_j for (i, j), (next_i, next_j) in pairwise(pairs))
 
 
-@settings(deadline=None, max_examples=500)
+@settings(max_examples=many(500))
 @given(FEW, FEW)
 def test_equal_pairs_are_a_longest_common_subsequence(old, new):
     pairs = equal_pairs(old, new)

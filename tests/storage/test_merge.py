@@ -7,6 +7,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from tests.lengths import many
 from tinysync.errors import KindMismatch
 from tinysync.storage.merge import apply_edits
 from tinysync.storage.plain import identity, readable_keys, to_readable
@@ -93,7 +94,7 @@ def hand_edited(draw, value):
     return draw(st.sampled_from([value, other, 1, 1.0, True, "1"]))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=many(60))
 @given(st.data(), LIVE)
 def test_a_file_edited_while_nothing_else_changed_is_what_one_gets(data, live):
     base = to_readable(live)
@@ -103,7 +104,7 @@ def test_a_file_edited_while_nothing_else_changed_is_what_one_gets(data, live):
     assert has_ambiguous_keys(live) or identity(to_readable(live)) == identity(edited)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=many(60))
 @given(EDITABLE)
 def test_so_is_a_file_that_has_nothing_to_do_with_it(pair):
     live, edited = pair
@@ -112,7 +113,7 @@ def test_so_is_a_file_that_has_nothing_to_do_with_it(pair):
         assert has_ambiguous_keys(got) or identity(to_readable(got)) == identity(edited)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=many(60))
 @given(LIVE)
 def test_an_unedited_file_changes_nothing(live):
     untouched = copy.deepcopy(live)
@@ -120,7 +121,7 @@ def test_an_unedited_file_changes_nothing(live):
     assert repr(live) == repr(untouched) or live == untouched
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=many(60))
 @given(st.data(), READABLE, LIVE)
 def test_whatever_the_three_are_it_ends_and_the_edit_is_in(data, base, live):
     assume(kind(base) is kind(live))
@@ -135,7 +136,7 @@ def test_whatever_the_three_are_it_ends_and_the_edit_is_in(data, base, live):
         assert all(name in got for name in edited if identity(name) not in before)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=many(60))
 @given(
     base=st.dictionaries(st.sampled_from("abcdef"), st.integers(0, 3), max_size=6),
     ours=st.dictionaries(st.sampled_from("abc"), st.integers(4, 9) | st.none(), max_size=3),
@@ -154,7 +155,7 @@ def test_disjoint_edits_of_a_dict_both_survive(base, ours, theirs):
     assert merged(change(base, ours), base, change(base, theirs)) == change(base, ours, theirs)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=many(60))
 @given(st.integers(0, 6), st.lists(st.integers(0, 12), max_size=4), st.lists(st.integers(0, 12), max_size=4))
 def test_insertions_and_deletions_in_lists_both_survive(size, ours, theirs):
     base = [f"base {n}" for n in range(size)]
@@ -292,7 +293,7 @@ def test_a_large_list_is_merged_as_quickly_as_it_is_compared():
     assert live == wholly_other
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=many(60))
 @given(st.sets(HASHABLE, max_size=6), st.data())
 def test_sets_lose_and_gain_exactly_what_the_file_did(live, data):
     base = to_readable(live)

@@ -6,6 +6,7 @@ from uuid import UUID
 import pytest
 from hypothesis import given, settings
 
+from tests.lengths import many
 from tinysync.errors import UnsupportedValue
 from tinysync.storage.plain import identity, in_type_of, readable_keys, to_readable
 
@@ -73,7 +74,7 @@ def test_keys_that_would_be_one_are_told_apart():
     assert to_readable(dict(reversed(live.items()))) == readable
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=many(60))
 @given(LIVE)
 def test_no_entry_is_dropped(value):
     assert len(to_readable(value)) == len(value)
@@ -81,14 +82,14 @@ def test_no_entry_is_dropped(value):
         assert set(readable_keys(value).values()) == set(value)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=many(60))
 @given(LIVE)
 def test_it_is_readable_and_stays_so(value):
     readable = to_readable(value)
     assert identity(to_readable(readable)) == identity(readable)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=many(60))
 @given(READABLE)
 def test_readable_values_are_their_own(value):
     assert identity(to_readable(value)) == identity(value)

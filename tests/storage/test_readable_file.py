@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.lengths import many
 from tinysync.errors import DamagedFileWarning, StorageError
 from tinysync.storage.atomic import replace_file
 from tinysync.storage.merge import apply_edits
@@ -342,7 +343,7 @@ STEPS = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=many(60))
 @given(STEPS)
 def test_no_edit_is_ever_lost(tmp_path_factory, steps):
     """Whatever happens in between: what was edited in is in the structure in the end, and in the file."""

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.lengths import many
 from tinysync.errors import DocumentInUse, StorageError
 from tinysync.storage.contract import SNAPSHOT_KIND
 from tinysync.storage.memory import MemoryDisk, MemoryStorage
@@ -164,7 +165,7 @@ def test_any_order_of_use_agrees_with_a_list(steps):
     agree_with_a_list(lambda: MemoryStorage(disk), steps)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=many(40))
 @given(steps=st.lists(st.sampled_from(["append", "append", "append", "reopen", "reread", "compact"]), max_size=12))
 def test_any_order_of_use_agrees_with_a_list_on_disk(tmp_path_factory, steps):
     paths = document_paths("todo", tmp_path_factory.mktemp("steps"))

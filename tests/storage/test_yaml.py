@@ -8,6 +8,7 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tests.lengths import many
 from tinysync.errors import UnreadableFile, UnsupportedValue
 from tinysync.storage.plain import identity, to_readable
 from tinysync.storage.yaml_check import MAX_DEPTH
@@ -76,7 +77,7 @@ def test_what_no_structure_holds_is_refused():
         dump_yaml({"a": object()})
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=many(60))
 @given(READABLE)
 @example({"a": math.nan, "b": -math.inf, "c": -0.0, "d": 1e17, "e": 5e-324})
 def test_readable_values_come_back_type_and_all(value):
@@ -89,13 +90,13 @@ def test_ints_of_any_length_come_back():
     assert identity(load(dump_yaml(value))) == identity(to_readable(value))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=many(60))
 @given(LIVE)
 def test_live_values_come_back_as_the_nearest(value):
     assert identity(load(dump_yaml(value))) == identity(to_readable(value))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=many(60))
 @given(READABLE)
 def test_what_is_written_is_plain_safe_yaml(value):
     ours, theirs = load(dump_yaml(value)), yaml.safe_load(dump_yaml(value))
@@ -256,7 +257,7 @@ def test_bombs_are_refused(bomb, what):
     assert what in refusal(bomb)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=many(300))
 @given(st.binary(max_size=60) | st.text("ab1:-?!&*<{}[],|>'\"#%@. \n\t~=", max_size=60).map(str.encode))
 def test_no_file_makes_reading_fail_otherwise(data):
     try:

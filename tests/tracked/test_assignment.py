@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.lengths import many
+
 from .structure import check_links, track
 
 
@@ -88,7 +90,7 @@ def test_entries_exchange_their_containers():
     check_links(live)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=many(60))
 @given(order=st.permutations(range(6)), data=st.data())
 def test_elements_can_be_rearranged_in_every_usual_way(order, data):
     start = [{"n": n} for n in range(6)]

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.lengths import many
 from tinysync.crdt.ops import ABSENT, Assign, Put, Reorder, Splice
 from tinysync.errors import TinySyncError
 from tinysync.tracked.adopt import build, copy_in
@@ -49,7 +50,7 @@ def edit_somewhere(data, live):
         assert plain(live) == before
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=many(150))
 @given(start=st.one_of(*STARTS.values()), data=st.data())
 def test_replaying_the_ops_gives_the_live_content(start, data):
     # The structure replays the ops of every call and compares, type-exactly.
@@ -59,7 +60,7 @@ def test_replaying_the_ops_gives_the_live_content(start, data):
     check_links(live)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=many(200))
 @given(start=st.one_of(*STARTS.values()), data=st.data())
 def test_a_rollback_brings_back_content_order_and_identity(start, data):
     live = track(start)
@@ -76,7 +77,7 @@ def test_a_rollback_brings_back_content_order_and_identity(start, data):
     assert all(container._node.attached for container in held)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=many(100))
 @given(start=STARTS["dict"], data=st.data())
 def test_a_rollback_to_a_mark_keeps_what_was_before_it(start, data):
     live = track(start)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.lengths import many
 from tinysync.errors import TinySyncError
 from tinysync.tracked.base import Tracked
 from tinysync.tracked.dicts import DictWrapper
@@ -88,7 +89,7 @@ def check_same(kind: str, call: Call, start: Any, tracked: Any) -> None:
 
 
 @pytest.mark.parametrize(("kind", "name"), CASES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=many(60))
 @given(data=st.data())
 def test_attached_does_as_the_builtin(kind, name, data):
     start, call = data.draw(STARTS[kind]), data.draw(CALLS[kind][name])
@@ -98,14 +99,14 @@ def test_attached_does_as_the_builtin(kind, name, data):
 
 
 @pytest.mark.parametrize(("kind", "name"), CASES)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=many(20))
 @given(data=st.data())
 def test_detached_does_as_the_builtin(kind, name, data):
     start, call = data.draw(STARTS[kind]), data.draw(CALLS[kind][name])
     check_same(kind, call, start, WRAPPERS[kind](deepcopy(start)))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=many(60))
 @given(start=STARTS["dict"], data=st.data())
 def test_nested_edits_one_after_the_other(start, data):
     live, model = track(start), deepcopy(start)
@@ -162,7 +163,7 @@ def test_a_wrong_number_of_arguments_is_a_type_error():
     assert live == {"l": [], "s": set()}
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=many(100))
 @given(values=st.lists(st.integers(0, 9), max_size=8), data=st.data())
 def test_move_is_a_pop_and_an_insert(values, data):
     live = track(values)

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.lengths import many
 from tinysync.crdt.ops import Assign, Put, Splice
 from tinysync.shortest_edit import Hunk, hunks
 from tinysync.tracked.sameness import same, token
@@ -19,7 +20,7 @@ from .calls import values
 from .structure import check_links, track
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=many(200))
 @given(old=values, new=values)
 def test_the_result_is_exactly_what_was_assigned(old, new):
     live = track({"x": old})
@@ -165,7 +166,7 @@ def test_the_order_of_dicts_does_not_matter():
     assert same({"a": 1, "b": {1, 2}}, {"b": {2, 1}, "a": 1})
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=many(300))
 @given(old=st.lists(st.integers(0, 4), max_size=12), new=st.lists(st.integers(0, 4), max_size=12))
 def test_hunks_lead_from_the_old_to_the_new_by_the_fewest_steps(old, new):
     found = hunks(old, new)
