@@ -11,7 +11,7 @@ import pytest
 
 from tinysync.errors import DamagedFileWarning, DocumentInUse, StorageError
 from tinysync.storage.names import document_paths
-from tinysync.storage.oplog import FileStorage
+from tinysync.storage.oplog import FileOpLog
 from tinysync.storage.records import HEADER_SIZE, OpRecord
 
 unix = pytest.mark.skipif(sys.platform == "win32", reason="needs limits and signals of Unix")
@@ -28,11 +28,11 @@ def record(number, size=20):
 
 def filled(paths, count=10):
     """Write records in one session; return its op file."""
-    storage = FileStorage(paths)
-    storage.open()
+    log = FileOpLog(paths)
+    log.open()
     for n in range(count):
-        storage.append(record(n))
-    storage.close()
+        log.append(record(n))
+    log.close()
     return newest_ops(paths)
 
 
@@ -41,11 +41,11 @@ def newest_ops(paths):
 
 
 def reopened(paths):
-    storage = FileStorage(paths)
+    log = FileOpLog(paths)
     try:
-        return storage.open().records
+        return log.open().records
     finally:
-        storage.close()
+        log.close()
 
 
 def run(script, *arguments):
@@ -53,10 +53,10 @@ def run(script, *arguments):
     prelude = """
         import os, sys
         from tinysync.storage.names import document_paths
-        from tinysync.storage.oplog import FileStorage
+        from tinysync.storage.oplog import FileOpLog
         from tinysync.storage.records import OpRecord
         paths = document_paths("todo", sys.argv[1])
-        storage = FileStorage(paths)
+        log = FileOpLog(paths)
         def record(number, size=20):
             return OpRecord("local", 1000 + number, 7, (b"%d:" % number + b"x" * size,), {})
     """
@@ -73,17 +73,17 @@ def run(script, *arguments):
 
 
 def test_another_process_is_named(tmp_path, paths):
-    with run("storage.open(); print(os.getpid(), flush=True); sys.stdin.read()", tmp_path) as holder:
+    with run("log.open(); print(os.getpid(), flush=True); sys.stdin.read()", tmp_path) as holder:
         pid = int(holder.stdout.readline())
         assert pid == holder.pid
         with pytest.raises(DocumentInUse, match=f"{paths.readable} is open in process {pid},"):
-            FileStorage(paths).open()
+            FileOpLog(paths).open()
         holder.stdin.close()
     assert reopened(paths) == []
 
 
 def test_a_killed_process_leaves_no_lock(tmp_path, paths):
-    script = "storage.open(); storage.append(record(1)); print('ready', flush=True); sys.stdin.read()"
+    script = "log.open(); log.append(record(1)); print('ready', flush=True); sys.stdin.read()"
     with run(script, tmp_path) as holder:
         assert holder.stdout.readline() == "ready\n"
         holder.kill()
@@ -98,11 +98,11 @@ def test_the_pid_file_is_only_believed_while_locked(paths, content):
 
 
 def test_a_holder_that_has_not_written_its_pid_is_another_process(paths):
-    storage = FileStorage(paths)
-    storage.open()
+    log = FileOpLog(paths)
+    log.open()
     (paths.state / "pid").write_bytes(b"")
     with pytest.raises(DocumentInUse, match="open in another process"):
-        FileStorage(paths).open()
+        FileOpLog(paths).open()
 
 
 # --- places that cannot be written ------------------------------------------------------------------------
@@ -111,7 +111,7 @@ def test_a_holder_that_has_not_written_its_pid_is_another_process(paths):
 def test_a_file_where_the_folder_should_be(tmp_path, paths):
     (tmp_path / ".tinysync").write_text("in the way")
     with pytest.raises(StorageError, match=r"Could not open the state folder .*todo.*folder="):
-        FileStorage(paths).open()
+        FileOpLog(paths).open()
     assert (tmp_path / ".tinysync").read_text() == "in the way"
 
 
@@ -119,7 +119,7 @@ def test_a_file_where_the_folder_should_be(tmp_path, paths):
 def test_a_folder_where_a_file_should_be(paths, name):
     (paths.state / name / "inside").mkdir(parents=True)
     with pytest.raises(StorageError, match=f"{paths.state}"):
-        FileStorage(paths).open()
+        FileOpLog(paths).open()
     (paths.state / name / "inside").rmdir()
     (paths.state / name).rmdir()
     assert reopened(paths) == []
@@ -130,7 +130,7 @@ def test_a_failed_opening_holds_no_lock(paths):
     (paths.state / "0.ops").write_bytes(b"something else entirely")
     for _ in range(2):
         with pytest.raises(StorageError, match="newer version"):
-            FileStorage(paths).open()
+            FileOpLog(paths).open()
     (paths.state / "0.ops").unlink()
     assert reopened(paths) == [record(0)]
 
@@ -151,27 +151,27 @@ def test_a_full_disk_leaves_the_log_as_it_was_and_goes_on_afterwards(tmp_path, p
     script = """
         import resource
         from tinysync.errors import StorageError
-        storage.open()
+        log.open()
         for n in range(3):
-            storage.append(record(n))
+            log.append(record(n))
         resource.setrlimit(resource.RLIMIT_FSIZE, (300, resource.RLIM_INFINITY))
         failures = 0
         for n in range(3):
             try:
-                storage.append(record(100 + n, 1000))
+                log.append(record(100 + n, 1000))
             except StorageError as error:
                 assert "not saved" in str(error), error
                 failures += 1
-            assert [r.time_ms for r in storage.reread()] == [1000, 1001, 1002]
-        storage.append(record(3))
+            assert [r.time_ms for r in log.reread()] == [1000, 1001, 1002]
+        log.append(record(3))
         try:
-            storage.compact(b"y" * 1000)
+            log.compact(b"y" * 1000)
         except StorageError as error:
             failures += 1
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-        storage.append(record(4))
+        log.append(record(4))
         print(failures, flush=True)
-        storage.close()
+        log.close()
     """
     with run(script, tmp_path) as program:
         assert program.stdout.read() == "4\n"
@@ -185,13 +185,13 @@ def test_a_record_that_does_not_fit_whole_is_taken_back_from_the_same_file(tmp_p
     script = """
         import resource
         from tinysync.errors import StorageError
-        storage.open()
-        storage.append(record(0))
+        log.open()
+        log.append(record(0))
         (ops,) = paths.state.glob("*.ops")
         size = ops.stat().st_size
         resource.setrlimit(resource.RLIMIT_FSIZE, (size + 30, resource.RLIM_INFINITY))
         try:
-            storage.append(record(1, 1000))
+            log.append(record(1, 1000))
         except StorageError:
             print(ops.stat().st_size == size, flush=True)
     """
@@ -202,18 +202,18 @@ def test_a_record_that_does_not_fit_whole_is_taken_back_from_the_same_file(tmp_p
 
 @unix
 def test_a_deleted_state_folder_is_noticed_at_the_next_write(paths):
-    storage = FileStorage(paths)
-    storage.open()
-    storage.append(record(1))
+    log = FileOpLog(paths)
+    log.open()
+    log.append(record(1))
     for file in paths.state.iterdir():
         file.unlink()
     paths.state.rmdir()
     for _ in range(2):
         with pytest.raises(StorageError, match="Could not save a change"):
-            storage.append(record(2))
+            log.append(record(2))
     with pytest.raises(StorageError, match="Could not read"):
-        storage.reread()
-    storage.close()
+        log.reread()
+    log.close()
 
 
 # --- damage -----------------------------------------------------------------------------------------------
@@ -237,11 +237,11 @@ def test_every_cut_is_repaired_once_and_keeps_what_is_whole(paths):
 def test_appending_goes_on_after_a_cut(paths):
     ops = filled(paths, 3)
     ops.write_bytes(ops.read_bytes()[:-5])
-    storage = FileStorage(paths)
+    log = FileOpLog(paths)
     with pytest.warns(DamagedFileWarning):
-        storage.open()
-    storage.append(record(9))
-    storage.close()
+        log.open()
+    log.append(record(9))
+    log.close()
     assert reopened(paths) == [record(0), record(1), record(9)]
 
 
@@ -275,8 +275,8 @@ def test_files_set_aside_do_not_overwrite_each_other(paths):
 
 def test_an_empty_op_file_is_nothing(paths):
     filled(paths, 1).write_bytes(b"")
-    storage = FileStorage(paths)
-    assert not storage.open().existed
+    log = FileOpLog(paths)
+    assert not log.open().existed
 
 
 def test_a_newer_version_is_left_alone(paths):
@@ -293,10 +293,10 @@ def compacted(paths):
     """Return a snapshot's file, with the op file that it replaced still there as ``(path, content)``."""
     ops = filled(paths, 3)
     data = ops.read_bytes()
-    storage = FileStorage(paths)
-    storage.open()
-    storage.compact(b"all")
-    storage.close()
+    log = FileOpLog(paths)
+    log.open()
+    log.compact(b"all")
+    log.close()
     (snapshot,) = paths.state.glob("snapshot-*")
     return snapshot, ops, data
 
@@ -336,23 +336,23 @@ def test_no_damage_of_a_snapshot_without_sources_goes_unsaid(paths):
 def test_a_damaged_snapshot_that_another_replaces_is_deleted(paths):
     snapshot, _ops, _data = compacted(paths)
     whole = snapshot.read_bytes()
-    storage = FileStorage(paths)
-    storage.open()
-    storage.compact(b"newer")
-    storage.close()
+    log = FileOpLog(paths)
+    log.open()
+    log.compact(b"newer")
+    log.close()
     snapshot.write_bytes(whole[:-3])
     assert [r.updates for r in reopened(paths)] == [(b"newer",)]
     assert not snapshot.exists()
 
 
 def test_compaction_leaves_files_that_were_not_read(paths):
-    storage = FileStorage(paths)
-    storage.open()
-    storage.append(record(1))
+    log = FileOpLog(paths)
+    log.open()
+    log.append(record(1))
     strange = paths.state / "arrived-meanwhile.ops"
     strange.write_bytes(newest_ops(paths).read_bytes())
-    storage.compact(b"all")
-    storage.close()
+    log.compact(b"all")
+    log.close()
     assert strange.exists()
     assert [r.updates for r in reopened(paths)] == [(b"all",), record(1).updates]
 
@@ -376,17 +376,17 @@ def test_a_crash_at_any_step_loses_no_acknowledged_record(tmp_path):
             acknowledged = os.open(os.path.join(folder, "acknowledged"), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
             paths = document_paths("todo", folder)
             for session in range(2):
-                storage = FileStorage(paths)
-                storage.open()
+                log = FileOpLog(paths)
+                log.open()
                 for n in (0, 1):
-                    storage.append(record(10 * session + n))
+                    log.append(record(10 * session + n))
                     os.write(acknowledged, b"%d\\n" % (1000 + 10 * session + n))
-                storage.compact(b" ".join(
-                    b"%d" % r.time_ms if r.kind == "local" else r.updates[0] for r in storage.reread()
+                log.compact(b" ".join(
+                    b"%d" % r.time_ms if r.kind == "local" else r.updates[0] for r in log.reread()
                 ))
-                storage.append(record(10 * session + 2))
+                log.append(record(10 * session + 2))
                 os.write(acknowledged, b"%d\\n" % (1000 + 10 * session + 2))
-                storage.close()
+                log.close()
         sys.addaudithook(die)
         while True:
             last += 1
@@ -408,10 +408,10 @@ def test_a_crash_at_any_step_loses_no_acknowledged_record(tmp_path):
         folder = tmp_path / str(crash)
         printed = folder / "acknowledged"
         acknowledged = [int(line) for line in printed.read_text().split()] if printed.exists() else []
-        storage = FileStorage(document_paths("todo", folder))
-        records = storage.open().records
-        storage.append(record(77))
-        storage.close()
+        log = FileOpLog(document_paths("todo", folder))
+        records = log.open().records
+        log.append(record(77))
+        log.close()
         there = {int(text) for r in records if r.kind == "snapshot" for text in r.updates[0].split()}
         there |= {r.time_ms for r in records if r.kind == "local"}
         assert set(acknowledged) <= there
@@ -423,9 +423,9 @@ def test_a_crash_at_any_step_loses_no_acknowledged_record(tmp_path):
 def test_what_was_acknowledged_before_a_kill_is_there(tmp_path, paths):
     script = """
         import itertools
-        storage.open()
+        log.open()
         for n in itertools.count():
-            storage.append(record(n, n % 500))
+            log.append(record(n, n % 500))
             os.write(1, b"%d\\n" % n)
     """
     source = random.Random(5)
@@ -480,9 +480,9 @@ def test_the_order_is_that_of_writing_whatever_the_clock_says(paths, monkeypatch
     expected = []
     for n, clock in enumerate([5_000, 5_000, 3_000, 9_000, 0]):
         monkeypatch.setattr("time.time_ns", lambda clock=clock: clock * 1_000_000)
-        storage = FileStorage(paths)
-        storage.open()
-        storage.append(record(n))
-        storage.close()
+        log = FileOpLog(paths)
+        log.open()
+        log.append(record(n))
+        log.close()
         expected.append(record(n))
     assert reopened(paths) == expected

@@ -14,9 +14,9 @@ from tinysync.errors import DamagedFileWarning, StorageError
 from tinysync.model import DeviceId
 from tinysync.storage.appending import AppendFile
 from tinysync.storage.atomic import TEMP_SUFFIX, replace_file
-from tinysync.storage.contract import Opened
 from tinysync.storage.failures import storage_error, storage_errors
 from tinysync.storage.lock import ProcessLock
+from tinysync.storage.oplog_contract import Opened
 from tinysync.storage.records import OPS_MAGIC, OpRecord, encode_op, frame
 from tinysync.storage.recovery import CORRUPT_SUFFIX, OPS_SUFFIX, encode_snapshot, read_folder, snapshot_name
 
@@ -33,11 +33,11 @@ _UNWRITABLE: Final = (
 _FULL: Final = "The change was not saved; see that the disk is there, writable and not full, and try again."
 
 
-class FileStorage:
-    """The storage of a structure in its state folder.
+class FileOpLog:
+    """The op log of a structure in its state folder.
 
     ``durability='os'``: what ``append`` acknowledged survives the death of the process; ``'disk'``: a loss of
-    power too. See :class:`tinysync.storage.contract.Storage`.
+    power too. See :class:`tinysync.storage.oplog_contract.OpLog`.
     """
 
     def __init__(self, paths: Paths, durability: Durability = "os") -> None:

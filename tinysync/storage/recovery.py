@@ -13,7 +13,7 @@ from typing import Final
 
 from tinysync.errors import DamagedFileWarning, StorageError
 from tinysync.storage.atomic import replace_file
-from tinysync.storage.contract import SNAPSHOT_KIND
+from tinysync.storage.oplog_contract import SNAPSHOT_KIND
 from tinysync.storage.records import (
     OPS_MAGIC,
     SNAPSHOT_MAGIC,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tinysync.errors import StorageError, TinySyncWarning
 from tinysync.storage.merge import apply_edits
-from tinysync.storage.oplog import FileStorage
+from tinysync.storage.oplog import FileOpLog
 from tinysync.storage.readable import Edited, ReadableFile, Unreadable, Written
 from tinysync.storage.records import OpRecord
 from tinysync.storage.yaml_dump import dump_yaml, register_plain_types
@@ -22,8 +22,8 @@ from tinysync.tracked.sets import SetWrapper
 
 if TYPE_CHECKING:
     from tinysync.storage.atomic import Durability
-    from tinysync.storage.contract import Opened, Storage
     from tinysync.storage.names import Paths
+    from tinysync.storage.oplog_contract import Opened, OpLog
     from tinysync.storage.readable import Status
     from tinysync.tracker.replica import Replica
 
@@ -52,7 +52,7 @@ class Disk:
 
     def __init__(self, paths: Paths, durability: Durability = "os") -> None:
         self._path = paths.readable
-        self._storage: Storage = FileStorage(paths, durability)
+        self._log: OpLog = FileOpLog(paths, durability)
         self._readable = ReadableFile(paths, dump_yaml, load_yaml, durability)
         self._timer: threading.Timer | None = None
         self._unsaved = False
@@ -65,7 +65,7 @@ class Disk:
 
     def open(self) -> Opened:
         """Take the place for this process and return what is there."""
-        return self._storage.open()
+        return self._log.open()
 
     def append(
         self,
@@ -75,18 +75,18 @@ class Disk:
         meta: dict[str, Any] | None = None,
     ) -> None:
         """Add updates that were made or received in one go; raises StorageError."""
-        self._storage.append(OpRecord(kind, time.time_ns() // 1_000_000, client, tuple(updates), meta or {}))
+        self._log.append(OpRecord(kind, time.time_ns() // 1_000_000, client, tuple(updates), meta or {}))
 
     def reread(self) -> list[bytes]:
         """Return all updates on disk; raises StorageError."""
-        return updates_of(self._storage.reread())
+        return updates_of(self._log.reread())
 
     def compact_if_large(self, opened: Opened, replica: Replica) -> None:
         """Replace a long op log by a snapshot, unless updates are missing from it."""
         large = opened.file_bytes > COMPACT_BYTES or len(opened.records) > COMPACT_RECORDS
         if large and len(opened.records) > 1 and replica.document.is_complete():
             (update,) = replica.document.diff()
-            self._storage.compact(update)
+            self._log.compact(update)
 
     # --- readable file -------------------------------------------------------------------------------------
 
@@ -197,7 +197,7 @@ class Disk:
         if self._timer is not None:
             self._timer.cancel()
         self._readable.close()
-        self._storage.close()
+        self._log.close()
 
 
 def updates_of(records: list[OpRecord]) -> list[bytes]:

@@ -1,4 +1,4 @@
-"""What every storage of a structure's updates offers."""
+"""What every op log offers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SNAPSHOT_KIND: Final = "snapshot"
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """What a storage held when it was opened.
+    """What an op log held when it was opened.
 
     ``records`` are in a stable order, compacted states first; applying one twice, or one that a compacted state
     covers, must do no harm. ``existed`` says whether there was any record. ``file_bytes`` is what they take.
@@ -27,7 +27,7 @@ class Opened:
     file_bytes: int
 
 
-class Storage(Protocol):
+class OpLog(Protocol):
     """The updates of one structure, used under its tracker's lock by one process at a time.
 
     Every method but ``close`` raises StorageError if the place cannot be read or written, which leaves what was

@@ -1,4 +1,4 @@
-"""The storage without a disk: for structures that are not kept, and for tests."""
+"""The op log without a disk: for structures that are not kept, and for tests."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from dataclasses import dataclass, field
 
 from tinysync.errors import DocumentInUse, StorageError
 from tinysync.model import DeviceId
-from tinysync.storage.contract import SNAPSHOT_KIND, Opened
+from tinysync.storage.oplog_contract import SNAPSHOT_KIND, Opened
 from tinysync.storage.records import OpRecord, decode_op, encode_op
 
 
 @dataclass(eq=False)
 class MemoryDisk:
-    """What one structure's storages keep between ``close`` and the next ``open``."""
+    """What one structure's op logs keep between ``close`` and the next ``open``."""
 
     device: DeviceId = field(default_factory=lambda: DeviceId(secrets.token_hex(16)))
     payloads: list[bytes] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
-class MemoryStorage:
-    """The storage of a structure on a MemoryDisk. See :class:`tinysync.storage.contract.Storage`."""
+class MemoryOpLog:
+    """The op log of a structure on a MemoryDisk. See :class:`tinysync.storage.oplog_contract.OpLog`."""
 
     def __init__(self, disk: MemoryDisk) -> None:
         self._disk = disk
