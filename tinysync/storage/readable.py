@@ -78,11 +78,13 @@ class ReadableFile:
         self, paths: Paths, dump: Callable[[Any], bytes], load: Load, durability: Durability = "os"
     ) -> None:
         self._path = paths.readable
+        self._state = paths.state
         self._dump = dump
         self._load = load
         self._durability: Durability = durability
         self._base = BaseFile(paths.state / "base", durability)
         self._refused: tuple[bytes, Unreadable] | None = None
+        self._prepared: tuple[bytes, Any] | None = None
 
     def status(self) -> Status:
         """Tell what became of the file since it was last written.
@@ -101,6 +103,27 @@ class ReadableFile:
                 self._note_content(content)
             return Untouched()
 
+    def was_edited(self) -> bool:
+        """Tell whether the file holds anything that the program did not write: an edit, nothing, or rubbish.
+
+        From any thread, without the structure's lock. What it holds is parsed meanwhile, so that the holder of the
+        lock, who asks for ``status``, need not wait for that. Raise OSError.
+        """
+        content = self._read()
+        if content is None or not self._is_unknown(content):
+            return False
+        if self._refused is None or self._refused[0] != content:
+            try:
+                self._prepared = content, self._load(content, self._path)
+            except UnreadableFile as error:
+                self._refused = content, Unreadable(error)
+        return True
+
+    def accept(self, edit: Edited) -> None:
+        """Note that an edit was taken: what it left in the file may be overwritten. Raise StorageError."""
+        with storage_errors("note an edit of", self._path, _ADVICE):
+            self._note_content(edit.content)
+
     def write(self, value: Any, merged: Edited | None = None) -> WriteOutcome:
         """Make the file hold ``value``, unless it was edited by hand.
 
@@ -111,6 +134,8 @@ class ReadableFile:
         data = self._dump(value)
         with storage_errors("write", self._path, _ADVICE):
             self._base.read()
+            if self._base.last is not None:
+                self._state.stat()  # no file is begun where everything was moved away from
             if merged is not None:
                 self._note_content(merged.content)
             replaced = False
@@ -154,8 +179,9 @@ class ReadableFile:
     def _examine(self, content: bytes) -> Missing | Edited | Unreadable:
         if self._refused is not None and self._refused[0] == content:
             return self._refused[1]
+        prepared, self._prepared = self._prepared, None
         try:
-            value = self._load(content, self._path)
+            value = prepared[1] if prepared and prepared[0] == content else self._load(content, self._path)
         except UnreadableFile as error:
             unreadable = Unreadable(error)
             self._refused = content, unreadable

@@ -8,10 +8,10 @@ import time
 import warnings
 from typing import TYPE_CHECKING, Any, Final
 
-from tinysync.errors import StorageError, TinySyncWarning
+from tinysync.errors import KindMismatch, StorageError, TinySyncWarning
 from tinysync.storage.merge import apply_edits
 from tinysync.storage.oplog import FileOpLog
-from tinysync.storage.readable import Edited, ReadableFile, Unreadable, Written
+from tinysync.storage.readable import Edited, ReadableFile, Unreadable, Untouched, Written
 from tinysync.storage.records import OpRecord
 from tinysync.storage.yaml_dump import dump_yaml, register_plain_types
 from tinysync.storage.yaml_load import load_yaml
@@ -19,6 +19,7 @@ from tinysync.tracked.dicts import DictWrapper
 from tinysync.tracked.lists import ListWrapper
 from tinysync.tracked.plain import plain
 from tinysync.tracked.sets import SetWrapper
+from tinysync.tracker.watching import FileWatch
 
 if TYPE_CHECKING:
     from tinysync.storage.atomic import Durability
@@ -51,6 +52,7 @@ class Disk:
     """
 
     def __init__(self, paths: Paths, durability: Durability = "os") -> None:
+        self._paths = paths
         self._path = paths.readable
         self._log: OpLog = FileOpLog(paths, durability)
         self._readable = ReadableFile(paths, dump_yaml, load_yaml, durability)
@@ -58,6 +60,8 @@ class Disk:
         self._unsaved = False
         self._large = False
         self._writing = False
+        self._watch: FileWatch | None = None
+        self._reported: Unreadable | None = None
         self._file_lock = threading.Lock()
         """Held while the readable file is written; taken after the structure's lock, if that is needed too."""
 
@@ -98,7 +102,7 @@ class Disk:
             return
         try:
             self._write(replica)
-        except StorageError as error:
+        except (StorageError, KindMismatch) as error:
             warnings.warn(f"{error} The change itself is in the op log.", TinySyncWarning, stacklevel=2)
 
     def _save_later(self, replica: Replica) -> None:
@@ -121,7 +125,7 @@ class Disk:
             if not isinstance(outcome, Written):
                 with replica.reading():
                     self._write(replica)
-        except StorageError as error:
+        except (StorageError, KindMismatch) as error:
             self._unsaved = True
             logger.error("%s The change itself is in the op log.", error)  # noqa: TRY400 - it says all
 
@@ -177,6 +181,42 @@ class Disk:
     def _take_in(self, replica: Replica, edit: Edited) -> None:
         replica.edit_from_file(lambda root: apply_edits(root, edit.base_value, edit.file_value))
 
+    # --- while it is open ----------------------------------------------------------------------------------
+
+    def watch(self, replica: Replica) -> None:
+        """Have hand edits taken in from now on."""
+        self._watch = FileWatch(replica, self, self._paths)
+
+    def was_edited(self) -> bool:
+        """Tell, from any thread, whether the readable file holds what the program did not write."""
+        try:
+            return self._readable.was_edited()
+        except OSError:
+            return True  # taking it in says why it cannot be read
+
+    def take_in(self, replica: Replica) -> None:
+        """Bring a hand edit of the readable file into the structure; write the file again if it was deleted.
+
+        A file that does not parse, or holds another kind of structure, is left alone and reported once.
+        """
+        with self._file_lock:
+            status = self._readable.status()
+        if isinstance(status, Unreadable):
+            if status is not self._reported:
+                self._reported = status
+                logger.error("%s What the program changes meanwhile is kept in the op log.", status.error)
+            return
+        if isinstance(status, Edited):
+            self._writing = True
+            try:
+                self._take_in(replica, status)
+                with self._file_lock:
+                    self._readable.accept(status)
+            finally:
+                self._writing = False
+        if not isinstance(status, Untouched):
+            self.save(replica)
+
     def flush(self, replica: Replica) -> None:
         """Write the readable file if it is behind; raises StorageError or UnreadableFile."""
         if self._timer is not None:
@@ -196,6 +236,8 @@ class Disk:
         """Give the place free as it is."""
         if self._timer is not None:
             self._timer.cancel()
+        if self._watch is not None:
+            self._watch.close()
         self._readable.close()
         self._log.close()
 

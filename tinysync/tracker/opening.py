@@ -69,6 +69,7 @@ def open_replica(
         else:
             _start(replica, disk, default, status, paths)
         disk.open_readable(replica, status, taken=not opened.records)
+        disk.watch(replica)
     except BaseException:
         disk.abandon()
         raise
