@@ -7,10 +7,14 @@ from tinysync.errors import (
     DetachedWarning,
     DocumentInUse,
     EngineFailure,
+    InsecureFile,
     InvalidAddress,
+    InvalidFingerprint,
+    InvalidKey,
     InvalidName,
     InvalidValue,
     KindMismatch,
+    LinkRefused,
     PeerError,
     PeerRefused,
     ProtocolError,
@@ -24,6 +28,7 @@ from tinysync.errors import (
     UnsupportedValue,
     UsageError,
 )
+from tinysync.group import Key, pair
 from tinysync.model import Change
 from tinysync.peer import Peer
 from tinysync.tracked.dicts import DictWrapper
@@ -39,10 +44,15 @@ __all__ = [
     "DictWrapper",
     "DocumentInUse",
     "EngineFailure",
+    "InsecureFile",
     "InvalidAddress",
+    "InvalidFingerprint",
+    "InvalidKey",
     "InvalidName",
     "InvalidValue",
+    "Key",
     "KindMismatch",
+    "LinkRefused",
     "ListWrapper",
     "Peer",
     "PeerError",
@@ -59,6 +69,7 @@ __all__ = [
     "UnreadableFile",
     "UnsupportedValue",
     "UsageError",
+    "pair",
     "track",
     "tracker",
 ]

@@ -29,6 +29,14 @@ class InvalidAddress(UsageError, ValueError):
     """A peer address that is not understood, or that a Peer refuses to use."""
 
 
+class InvalidKey(UsageError, ValueError):
+    """A text or file that does not hold a key: something else, or not all of it."""
+
+
+class InvalidFingerprint(UsageError, ValueError):
+    """A text that is not the fingerprint of a device: digits are missing or wrong."""
+
+
 class KindMismatch(UsageError, TypeError):
     """What is stored or shared under the name is of another kind: a dict here and a list there."""
 
@@ -43,6 +51,10 @@ class TransactionBusy(UsageError):
 
 class StorageError(TinySyncError):
     """A file could not be read or written; the message names it and the structure is as before."""
+
+
+class InsecureFile(StorageError):
+    """A file with a secret that other users of the machine can read; it was not used."""
 
 
 class DocumentInUse(StorageError):
@@ -73,7 +85,18 @@ class ProtocolError(PeerError):
 
 
 class LinkClosed(PeerError):
-    """A link to a peer is down, or could not be made; the message says what is known of the reason."""
+    """A link to a peer is down, or could not be made; the message says what is known of the reason.
+
+    ``reason`` is the part of the message that does not name the peer.
+    """
+
+    def __init__(self, message: str, reason: str | None = None) -> None:
+        super().__init__(message)
+        self.reason = reason or message
+
+
+class LinkRefused(LinkClosed):
+    """One of the two sides turned the link away: no TLS, another group, a device that is not allowed."""
 
 
 class BadUpdate(PeerError):

@@ -11,22 +11,26 @@ import socket
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from tinysync.errors import InvalidAddress, LinkClosed, ProtocolError, UsageError
+from tinysync.errors import InvalidAddress, LinkClosed, LinkRefused, ProtocolError, UsageError
 from tinysync.model import DeviceId, DocumentId
 from tinysync.peer.connection import Connection
+from tinysync.peer.membership import join
 from tinysync.peer.waiting import wait_synced
 from tinysync.protocol.limits import Limits
 from tinysync.protocol.session import Session
 from tinysync.transport.addresses import parse_address
 from tinysync.transport.backoff import Backoff
 from tinysync.transport.loop_thread import LoopThread
+from tinysync.transport.refusals import Refusals
 from tinysync.transport.websocket import WebSocketTransport
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterable
     from types import TracebackType
     from typing import Self
 
+    from tinysync.group.key import Key
     from tinysync.peer.shared import SharedDocument
     from tinysync.transport.link import Link, Listener
 
@@ -42,13 +46,21 @@ class Peer:
     """One device on the network, for any number of tracked structures: ``track(x, 'name', sync=peer)``.
 
     listen: an address to take links at, like '127.0.0.1:8765' (port 0: any free one; see ``url``), or None.
-    connect: the ``ws://`` addresses of peers. They need not be there: the peer connects as soon as they are, and
-      again whenever a link was lost, after delays that grow to 15 seconds.
+    connect: the addresses of peers. They need not be there: the peer connects as soon as they are, and again
+      whenever a link was lost, after delays that grow to 15 seconds.
     device: the name that other devices see; by default the host's.
+    key: the secret of the group, as a ``Key``, its text, or the path of its file. Then links are encrypted (wss,
+      TLS 1.3), made only with devices that have the same key, and may go to other machines. Without a key only
+      loopback addresses are used, as anybody could link.
+    allow: the fingerprints of the devices that may link, as a list, or as the path of a file that ``pair`` writes;
+      by default all that have the key.
+    identity: the folder in which this device keeps the key that its ``fingerprint`` is of; by default the user's.
 
     It works in a thread of its own, in programs with and without an event loop. Updates that it receives are
-    passed on, so any topology converges. Links are not authenticated yet: only loopback addresses are used.
-    Raises InvalidAddress for an address that is not understood, not on loopback, or in use.
+    passed on, so any topology converges. A refused link is reported in the log of both sides, and by
+    ``wait_synced``. Raises InvalidAddress for an address that is not understood, not allowed without a key, or in
+    use; InvalidKey and InvalidFingerprint; InsecureFile for a key that others can read, StorageError for what
+    cannot be read; and UsageError if ``tinysync[net]`` is not installed, which a key needs.
     """
 
     def __init__(
@@ -56,19 +68,30 @@ class Peer:
         listen: str | None = None,
         connect: Iterable[str] = (),
         device: str | None = None,
+        *,
+        key: Key | str | os.PathLike[str] | None = None,
+        allow: str | os.PathLike[str] | Iterable[str] | None = None,
+        identity: str | os.PathLike[str] | None = None,
     ) -> None:
         if isinstance(connect, str):
             raise InvalidAddress(f"connect= takes a list of addresses; write connect=[{connect!r}]")
-        urls = [str(parse_address(url)) for url in connect]
+        self._is_secure = key is not None
+        urls = [str(parse_address(url, secure=self._is_secure)) for url in connect]
         if listen is not None:
-            parse_address(listen, listening=True)
+            parse_address(listen, listening=True, secure=self._is_secure)
+        security = join(key, allow, identity)
+        self.fingerprint = security.fingerprint if security is not None else None
+        """The fingerprint of this device, which others allow; None without a key."""
         self.device = device or socket.gethostname() or "device"
         self._device_id = DeviceId(secrets.token_hex(16))
         self._limits = Limits()
-        self._transport = WebSocketTransport(self._limits.max_frame)
+        self._transport = WebSocketTransport(self._limits.max_frame, security)
         self._documents: dict[DocumentId, SharedDocument] = {}
         self._connections: dict[Connection, str | None] = {}
         self._dialling: dict[str, asyncio.Task[None]] = {}
+        self._refusals = Refusals()
+        self._unreached: dict[str, str] = {}
+        """Why the latest attempt to connect failed, by address."""
         self._listener: Listener | None = None
         self._published: deque[tuple[DocumentId, list[bytes]]] = deque()
         self._flush_is_due = False
@@ -106,7 +129,10 @@ class Peer:
 
     @property
     def url(self) -> str | None:
-        """The ``ws://`` address that others connect to, or None if this peer does not listen."""
+        """The address that is listened at, ``wss://`` with a key, or None if this peer does not listen.
+
+        Others connect to it; where it says 0.0.0.0, they write the name or address of this machine instead.
+        """
         return self._listener.address if self._listener is not None else None
 
     def connect(self, url: str) -> None:
@@ -114,7 +140,7 @@ class Peer:
 
         Returns at once. Connecting twice to one address is one connection.
         """
-        self._thread.run_function(self._dial, str(parse_address(url)))
+        self._thread.run_function(self._dial, str(parse_address(url, secure=self._is_secure)))
 
     def connected_devices(self) -> list[str]:
         """Return the names of the devices that are connected at this moment."""
@@ -203,7 +229,9 @@ class Peer:
 
     async def _wait_synced(self, name: DocumentId, timeout: float | None) -> None:  # noqa: ASYNC109 - the public one
         self._flush()
-        await wait_synced(name, timeout, list(self._dialling), self._connections, self._watchers)
+        await wait_synced(
+            name, timeout, self._dialling, self._unreached, self._connections, watchers=self._watchers
+        )
 
     # --- links ---------------------------------------------------------------------------------------------
 
@@ -218,10 +246,15 @@ class Peer:
             try:
                 link = await self._transport.connect(url)
             except LinkClosed as error:
-                logger.debug("%s: %s", self.device, error)
+                self._unreached[url] = error.reason
+                if isinstance(error, LinkRefused):
+                    self._refusals.report(f"to {url}", error.reason)
+                else:
+                    logger.debug("%s: %s", self.device, error)
             except Exception:
                 logger.exception("Could not connect to %s", url)
             else:
+                self._unreached.pop(url, None)
                 if await self._serve(link, url):
                     backoff.reset()
             await asyncio.sleep(backoff.next())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tinysync.errors import SyncTimeout
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from tinysync.model import DocumentId
     from tinysync.peer.connection import Connection
@@ -58,11 +58,17 @@ class Goal:
         if self.connection is None and self.url is not None:
             self.connection = next((c for c, url in connections.items() if url == self.url and c.is_ready), None)
 
-    def describe(self, name: DocumentId, connections: Mapping[Connection, str | None]) -> str:
-        """Say which peer this is and what is missing."""
+    def describe(
+        self,
+        name: DocumentId,
+        unreached: Mapping[str, str],
+        connections: Mapping[Connection, str | None],
+    ) -> str:
+        """Say which peer this is and what is missing; ``unreached`` says why there is no link to an address."""
         self._find(connections)
         if self.connection is None:
-            return f"{self.url} (not connected)"
+            reason = unreached.get(self.url or "")
+            return f"{self.url} (not connected)" + (f": {reason}" if reason else "")
         who = f"{self.url or 'an incoming link'} ({self.connection.device_name})"
         if name in self.connection.failures:
             return f"{who} failed: {self.connection.failures[name].rstrip('.')}"
@@ -74,11 +80,16 @@ class Goal:
 async def wait_synced(
     name: DocumentId,
     timeout: float | None,  # noqa: ASYNC109 - it has to name the peers
-    urls: list[str],
+    urls: Iterable[str],
+    unreached: Mapping[str, str],
     connections: Mapping[Connection, str | None],
+    *,
     watchers: list[asyncio.Event],
 ) -> None:
-    """Return once each peer has confirmed what it was sent, and what it held when it was asked is here."""
+    """Return once each peer has confirmed what it was sent, and what it held when it was asked is here.
+
+    ``unreached`` says why there is no link to an address, for the message of SyncTimeout.
+    """
     goals = [Goal(url) for url in urls]
     goals += [
         Goal(None, connection)
@@ -99,7 +110,7 @@ async def wait_synced(
                 await watcher.wait()
                 watcher.clear()
     except TimeoutError:
-        missing = "; ".join(goal.describe(name, connections) for goal in goals if not goal.done)
+        missing = "; ".join(goal.describe(name, unreached, connections) for goal in goals if not goal.done)
         raise SyncTimeout(
             f"{name!r} is not in step with all peers after {timeout:.3g} s: {missing}. What was written here "
             "is sent as soon as they are there.",

@@ -5,21 +5,29 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
-from typing import TYPE_CHECKING, Final
+import ssl
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import serve
-from websockets.exceptions import ConnectionClosed, InvalidHandshake
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage
 from websockets.protocol import State
 
-from tinysync.errors import InvalidAddress, LinkClosed, ProtocolError
+from tinysync.errors import InvalidAddress, LinkClosed, LinkRefused, ProtocolError
 from tinysync.transport.addresses import Address, parse_address
+from tinysync.transport.caller import Caller
+from tinysync.transport.doorkeeper import LAST_WORD_SECONDS, Doorkeeper, Stranger, Visitor
+from tinysync.transport.refusals import Refusals, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
 
     from websockets.asyncio.client import ClientConnection
     from websockets.asyncio.server import Server, ServerConnection
+
+    from tinysync.transport.security import Security
 
 OPEN_SECONDS: Final = 10.0
 CLOSE_SECONDS: Final = 1.0
@@ -78,32 +86,54 @@ class WebSocketLink:
 class WebSocketListener:
     """A websocket server."""
 
-    def __init__(self, server: Server, address: Address, links: set[WebSocketLink]) -> None:
+    def __init__(
+        self,
+        server: Server,
+        address: Address,
+        links: set[WebSocketLink],
+        doorkeeper: Doorkeeper | None,
+    ) -> None:
         self._server = server
         self._address = address
         self._links = links
+        self._doorkeeper = doorkeeper
 
     @property
     def address(self) -> str:
-        """The ``ws://`` URL, with the port that is really listened on."""
+        """The URL, with the port that is really listened on."""
         return str(self._address)
 
     async def close(self) -> None:
         """Take no more links and close those that came in."""
         self._server.close(close_connections=False)
+        if self._doorkeeper is not None:
+            await self._doorkeeper.close()
         await asyncio.gather(*[link.close() for link in self._links])
         await self._server.wait_closed()
 
 
 class WebSocketTransport:
-    """Connects and listens by websockets; ``max_frame`` bytes is the largest message taken."""
+    """Connects and listens by websockets; ``max_frame`` bytes is the largest message taken.
 
-    def __init__(self, max_frame: int) -> None:
+    With ``security`` links are encrypted, and made only with those that it admits: of all others nothing is read.
+    """
+
+    def __init__(self, max_frame: int, security: Security | None = None) -> None:
         self._max_frame = max_frame
+        self._security = security
+        self._refusals = Refusals()
 
     async def connect(self, address: str) -> WebSocketLink:
-        """Return a link to a ``ws://`` address; raises InvalidAddress, or LinkClosed if nobody answers there."""
-        place = parse_address(address)
+        """Return a link to an address; raises InvalidAddress, LinkClosed if nobody answers, and LinkRefused."""
+        place = parse_address(address, secure=self._security is not None)
+        encryption: dict[str, Any] = {}
+        if self._security is not None:
+            # No host is named in clear: what answers is known by its certificate, wherever it is found.
+            encryption = {
+                "ssl": self._security.client,
+                "server_hostname": "",
+                "ssl_shutdown_timeout": LAST_WORD_SECONDS,
+            }
         try:
             socket = await connect(
                 str(place),
@@ -119,9 +149,18 @@ class WebSocketTransport:
                 ping_timeout=PING_SECONDS,
                 proxy=None,
                 logger=logger,
+                create_connection=partial(Caller, security=self._security),  # type: ignore[arg-type]  # any factory will do
+                **encryption,
             )
+        except (ssl.SSLError, LinkRefused) as error:
+            reason = str(error) if isinstance(error, LinkRefused) else reason_of(error)
+            raise LinkRefused(f"no link to {place}: {reason}", reason) from error
         except (OSError, TimeoutError, InvalidHandshake, ConnectionClosed, ValueError) as error:
-            raise LinkClosed(f"nobody answers at {place}: {error}") from error
+            reason = f"nobody answers there ({error or type(error).__name__})"
+            if isinstance(error, InvalidMessage | ConnectionResetError | ConnectionAbortedError):
+                own, other = ("a key", "none") if self._security else ("no key", "one")
+                reason = f"what answers there does not go on; this Peer has {own}, and that may have {other}"
+            raise LinkClosed(f"no link to {place}: {reason}", reason) from error
         return WebSocketLink(socket)
 
     async def listen(
@@ -133,8 +172,9 @@ class WebSocketTransport:
 
         Browsers are turned away, as any page in one could connect to this machine.
         """
-        place = parse_address(address, listening=True)
+        place = parse_address(address, listening=True, secure=self._security is not None)
         links: set[WebSocketLink] = set()
+        doorkeeper = None if self._security is None else Doorkeeper(self._security, self._refusals)
 
         async def handle(socket: ServerConnection) -> None:
             link = WebSocketLink(socket)
@@ -144,6 +184,11 @@ class WebSocketTransport:
             finally:
                 await link.close()
                 links.discard(link)
+
+        def receive(*args: Any, **options: Any) -> ServerConnection:
+            if doorkeeper is None:
+                return Stranger(*args, **options, refusals=self._refusals)
+            return Visitor(*args, **options, doorkeeper=doorkeeper)
 
         try:
             server = await serve(
@@ -159,6 +204,7 @@ class WebSocketTransport:
                 ping_interval=PING_SECONDS,
                 ping_timeout=PING_SECONDS,
                 logger=logger,
+                create_connection=receive,  # type: ignore[arg-type]  # any factory will do
             )
         except OSError as error:
             advice = "another program listens there; choose another port, or 0 for any free one"
@@ -166,4 +212,4 @@ class WebSocketTransport:
                 advice = "choose an address of this machine and a port that this user may listen on"
             raise InvalidAddress(f"cannot listen on {address!r}: {error.strerror or error}; {advice}") from error
         port = next(iter(server.sockets)).getsockname()[1]
-        return WebSocketListener(server, Address(place.host, port), links)
+        return WebSocketListener(server, replace(place, port=port), links, doorkeeper)

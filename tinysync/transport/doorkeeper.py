@@ -1,0 +1,186 @@
+"""The TLS handshakes of links that come in: nothing of a link is read before it has shown who it is."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+from websockets.asyncio.server import ServerConnection
+
+from tinysync.errors import LinkRefused
+from tinysync.transport.refusals import Refusals, reason_of
+
+if TYPE_CHECKING:
+    from tinysync.transport.security import Security
+
+MAX_HANDSHAKES: Final = 64
+"""How many handshakes go on at the same time; the oldest gives way, as it is the slowest."""
+HANDSHAKE_SECONDS: Final = 10.0
+LAST_WORD_SECONDS: Final = 2.0
+
+NOT_ALLOWED: Final = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+"""What a member of the group is told that is not allowed here."""
+
+
+class Visitor(ServerConnection):
+    """A link that came in, which becomes a websocket once the doorkeeper lets it in."""
+
+    def __init__(self, *args: Any, doorkeeper: Doorkeeper, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.fingerprint = ""
+        """Of the device at the other end, once it is known."""
+        self.origin = ""
+        self._doorkeeper = doorkeeper
+        self._is_in = False
+        self._has_spoken = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Have the link checked."""
+        assert isinstance(transport, asyncio.Transport)
+        transport.pause_reading()
+        self._doorkeeper.check(self, transport)
+
+    def let_in(self, transport: asyncio.Transport, early: bytes) -> None:
+        """Begin to talk over a link, with what it has sent already."""
+        self._is_in = True
+        transport.set_protocol(self)
+        super().connection_made(transport)
+        if early:
+            self.data_received(early)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came in."""
+        self._has_spoken = True
+        super().data_received(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Note the end of the link."""
+        if not self._is_in:
+            return
+        if not self._has_spoken:
+            self._doorkeeper.was_left(self)
+        super().connection_lost(exc)
+
+
+class Stranger(ServerConnection):
+    """A link that came in where there is no key: whoever begins with TLS is told apart in the log."""
+
+    def __init__(self, *args: Any, refusals: Refusals, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._refusals: Refusals | None = refusals
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came in."""
+        if self._refusals is not None and data.startswith(b"\x16\x03"):
+            self._refusals.report(origin(self.transport), "it uses TLS, and this Peer has no key; give it one")
+        self._refusals = None
+        super().data_received(data)
+
+
+class _Early(asyncio.Protocol):
+    """Keeps what comes right behind the handshake."""
+
+    def __init__(self) -> None:
+        self.data = b""
+        self.is_lost = False
+        self.heard = asyncio.Event()
+
+    def data_received(self, data: bytes) -> None:
+        self.data += data
+        self.heard.set()
+
+    def connection_lost(self, _: Exception | None) -> None:
+        self.is_lost = True
+        self.heard.set()
+
+
+class Doorkeeper:
+    """Makes the handshakes of links that come in, a bounded number of them at a time."""
+
+    def __init__(self, security: Security, refusals: Refusals) -> None:
+        self._security = security
+        self._refusals = refusals
+        self._checks: dict[asyncio.Task[None], None] = {}
+
+    def check(self, visitor: Visitor, transport: asyncio.Transport) -> None:
+        """Let a visitor in if it is of the group and allowed; else close the link."""
+        visitor.origin = origin(transport)
+        if len(self._checks) >= MAX_HANDSHAKES:
+            next(iter(self._checks)).cancel()
+            self._refusals.report("of the slowest", "too many links come in at the same time")
+        task = asyncio.ensure_future(self._check(visitor, transport))
+        self._checks[task] = None
+        task.add_done_callback(self._checks.pop)
+
+    async def close(self) -> None:
+        """Break off what goes on."""
+        checks = list(self._checks)
+        for check in checks:
+            check.cancel()
+        await asyncio.gather(*checks, return_exceptions=True)
+
+    async def _check(self, visitor: Visitor, transport: asyncio.Transport) -> None:
+        early = _Early()
+        try:
+            async with asyncio.timeout(HANDSHAKE_SECONDS):
+                encrypted = await asyncio.get_running_loop().start_tls(
+                    transport,
+                    early,
+                    self._security.server,
+                    server_side=True,
+                    ssl_shutdown_timeout=LAST_WORD_SECONDS,
+                )
+        except OSError as error:  # TimeoutError and all of ssl's are some, too
+            transport.abort()
+            self._refusals.report(visitor.origin, reason_of(error))
+        except BaseException:
+            transport.abort()
+            raise
+        else:
+            assert encrypted is not None
+            await self._admit(visitor, encrypted, early)
+
+    async def _admit(self, visitor: Visitor, transport: asyncio.Transport, early: _Early) -> None:
+        try:
+            certificate = transport.get_extra_info("ssl_object").getpeercert(binary_form=True)
+            visitor.fingerprint = self._security.admit(certificate)
+        except LinkRefused as refusal:
+            self._refusals.report(visitor.origin, str(refusal))
+            await _turn_away(transport, early)
+        except BaseException:
+            transport.abort()
+            raise
+        else:
+            if early.is_lost:
+                self.was_left(visitor)
+            else:
+                visitor.let_in(transport, early.data)
+
+    def was_left(self, visitor: Visitor) -> None:
+        """Note that a visitor who was let in went without a word."""
+        self._refusals.report(
+            visitor.origin,
+            f"the device {visitor.fingerprint} does not go on; it may not have this one in its list of allowed "
+            f"devices: there, pair {self._security.fingerprint}",
+        )
+
+
+async def _turn_away(transport: asyncio.Transport, early: _Early) -> None:
+    """Answer what a visitor asks, whatever it is."""
+    try:
+        # Before its request has come, the answer could be lost with the connection.
+        async with asyncio.timeout(LAST_WORD_SECONDS):
+            await early.heard.wait()
+        transport.write(NOT_ALLOWED)
+        transport.close()
+    except TimeoutError:
+        transport.abort()
+    except BaseException:
+        transport.abort()
+        raise
+
+
+def origin(transport: asyncio.BaseTransport) -> str:
+    """Say where a link comes from."""
+    name = transport.get_extra_info("peername")
+    return f"from {name[0]}" if name else "from somebody who has left"
