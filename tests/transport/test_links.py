@@ -9,6 +9,7 @@ from functools import wraps
 
 import pytest
 
+from tests.group.members import new_member
 from tinysync.errors import InvalidAddress, LinkClosed, PeerError
 from tinysync.transport.memory import MemoryTransport
 from tinysync.transport.websocket import WebSocketTransport
@@ -58,10 +59,12 @@ class Place:
         return ours, await self.incoming.get()
 
 
-@pytest.fixture(params=["websocket", "memory"])
+@pytest.fixture(params=["websocket", "encrypted websocket", "memory"])
 def place(request):
     if request.param == "memory":
         return Place(MemoryTransport(MAX_FRAME), "here", "nowhere")
+    if request.param == "encrypted websocket":
+        return Place(WebSocketTransport(MAX_FRAME, new_member()), "127.0.0.1:0", "127.0.0.1:1")
     return Place(WebSocketTransport(MAX_FRAME), "127.0.0.1:0", "127.0.0.1:1")
 
 
