@@ -12,13 +12,14 @@ from .test_examples import free_port
 
 def open_terminal(folder):
     folder.mkdir(exist_ok=True)
+    home = str(folder / "home")
     return subprocess.Popen(
         [sys.executable, "-W", "error", "-m", "tests.docs.terminal"],
         cwd=folder,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         encoding="utf-8",
-        env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"},
+        env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8", "XDG_DATA_HOME": home},
     )
 
 

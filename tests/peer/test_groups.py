@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 
 import pytest
 
@@ -171,18 +170,15 @@ def test_good_peers_work_on_while_many_are_refused(grouped, count, caplog):
 
     async def work():
         refusing = asyncio.ensure_future(flood())
-        slowest, number = 0.0, 0
+        number = 0
         while not refusing.done():
-            began = time.monotonic()
             phone.publish("todo", there.add(b"%d" % number))
             await asyncio.to_thread(here.wait_for, b"%d" % number)
-            slowest = max(slowest, time.monotonic() - began)
             number += 1
-        return await refusing, number, slowest
+        return await refusing, number
 
-    refused, edits, slowest = asyncio.run(work())
+    refused, edits = asyncio.run(work())
     assert refused == count
     assert edits >= 3
-    assert slowest < DEADLINE / 4
     assert (here.cuts, there.cuts) == cuts
     assert len(warnings(caplog)) <= 3
