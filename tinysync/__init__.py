@@ -29,7 +29,7 @@ from tinysync.errors import (
     UsageError,
 )
 from tinysync.group import Key, pair
-from tinysync.model import Change
+from tinysync.model import Change, History
 from tinysync.peer import Peer
 from tinysync.tracked.dicts import DictWrapper
 from tinysync.tracked.lists import ListWrapper
@@ -44,6 +44,7 @@ __all__ = [
     "DictWrapper",
     "DocumentInUse",
     "EngineFailure",
+    "History",
     "InsecureFile",
     "InvalidAddress",
     "InvalidFingerprint",

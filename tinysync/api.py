@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, overload
 
 from tinysync.errors import InvalidName, UsageError
+from tinysync.model import History
 from tinysync.peer import Peer
 from tinysync.storage.names import document_paths
 from tinysync.tracked.base import Tracked
@@ -34,6 +35,7 @@ class Options(TypedDict, total=False):
     sync: str | Peer | None
     version: int
     durability: Literal["os", "disk"]
+    history: History | None
     dispatch: Dispatch | None
 
 
@@ -55,6 +57,7 @@ def track(
     sync: str | Peer | None = None,
     version: int = 0,
     durability: Literal["os", "disk"] = "os",
+    history: History | None = None,
     dispatch: Dispatch | None = None,
 ) -> Any:
     """Return a living copy of a dict, list or set: saved on every change, observed, transactional and synced.
@@ -74,6 +77,7 @@ def track(
       peer is there again.
     version: orders the defaults of versions of an app: an int from 0 to 4095.
     durability: 'os': a change survives kill -9 once the call has returned; 'disk': a power cut, too.
+    history: how long earlier states can be asked for; ``History(days=30, megabytes=10)`` if nothing is said.
     dispatch: called with a function that applies the changes of other devices and hand edits, to run it on a
       thread of the program's choosing (``root.after_idle``); inside a running asyncio loop the default is that
       loop. Otherwise they arrive between two changes of the program, on a thread of their own: iterate in
@@ -85,7 +89,7 @@ def track(
     """
     if callback is not None and not callable(callback):
         raise UsageError(f"callback= must be a function that takes the changes, not {callback!r}")
-    _check_options(name, sync, durability)
+    _check_options(name, sync, durability, history)
     paths = document_paths(name, folder) if name is not None else None
     if not persist:
         paths = None
@@ -100,6 +104,7 @@ def track(
                 callback=callback,
                 dispatch=dispatch or running_loop_dispatch(),
                 durability=durability,
+                history=history,
             )
             if paths is not None:
                 replica.on_close(lambda: open_replicas.pop(paths.readable, None))
@@ -118,7 +123,7 @@ def track(
     return replica.root
 
 
-def _check_options(name: object, sync: object, durability: object) -> None:
+def _check_options(name: object, sync: object, durability: object, history: object) -> None:
     if name is not None and not isinstance(name, str):
         raise InvalidName(f"a structure's name must be a str, not {name!r}")
     if sync is not None and name is None:
@@ -129,6 +134,8 @@ def _check_options(name: object, sync: object, durability: object) -> None:
         raise UsageError(f"sync= must be a Peer or an address like 'ws://127.0.0.1:8765', not {sync!r}")
     if durability not in {"os", "disk"}:
         raise UsageError(f"durability= must be 'os' or 'disk', not {durability!r}")
+    if history is not None and not isinstance(history, History):
+        raise UsageError(f"history= must be a History(days=..., megabytes=...), not {history!r}")
 
 
 def _share(replica: Replica, sync: str | Peer) -> None:

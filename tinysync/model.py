@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Literal, NewType
 
+from tinysync.errors import UsageError
+
 Kind = Literal["dict", "list", "set"]
 Origin = Literal["local", "remote", "file"]
 Path = list[Any]
@@ -37,6 +39,23 @@ class Change:
     target: Any = None
     origin: Origin = "local"
     device: DeviceId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """How long the history of a structure is kept: so many days and so many megabytes, whichever is less.
+
+    A megabyte is 1,000,000 bytes of changes. What is older is let go when the op log is compacted, on opening.
+    With 0 of either nothing is kept. Raises UsageError for what is not a number from 0 on.
+    """
+
+    days: float = 30
+    megabytes: float = 10
+
+    def __post_init__(self) -> None:
+        for name, value in (("days", self.days), ("megabytes", self.megabytes)):
+            if type(value) not in (int, float) or not value >= 0:
+                raise UsageError(f"{name}= of a History must be a number from 0 on, not {value!r}")
 
 
 class Outcome(Enum):

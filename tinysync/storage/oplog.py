@@ -7,22 +7,27 @@ import re
 import secrets
 import time
 import warnings
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
 from tinysync.errors import DamagedFileWarning, StorageError
 from tinysync.model import DeviceId
 from tinysync.storage.appending import AppendFile
 from tinysync.storage.atomic import TEMP_SUFFIX, replace_file
+from tinysync.storage.compaction import compact, is_past_due
 from tinysync.storage.failures import storage_error, storage_errors
+from tinysync.storage.history import read_history
 from tinysync.storage.lock import ProcessLock
 from tinysync.storage.oplog_contract import Opened
+from tinysync.storage.past_files import sweep
 from tinysync.storage.records import OPS_MAGIC, OpRecord, encode_op, frame
-from tinysync.storage.recovery import CORRUPT_SUFFIX, OPS_SUFFIX, encode_snapshot, read_folder, snapshot_name
+from tinysync.storage.recovery import CORRUPT_SUFFIX, OPS_SUFFIX, read_folder
+from tinysync.storage.versions import mark
 
 if TYPE_CHECKING:
     from tinysync.storage.atomic import Durability
     from tinysync.storage.names import Paths
+    from tinysync.storage.oplog_contract import Past, Retention
+    from tinysync.storage.recovery import Contents
 
 DAMAGED_OPS: Final = f"*{OPS_SUFFIX}*{CORRUPT_SUFFIX}"
 _DEVICE: Final = re.compile(rb"[0-9a-f]{32}\n?")
@@ -40,14 +45,17 @@ class FileOpLog:
     power too. See :class:`tinysync.storage.oplog_contract.OpLog`.
     """
 
-    def __init__(self, paths: Paths, durability: Durability = "os") -> None:
+    def __init__(self, paths: Paths, durability: Durability = "os", retention: Retention | None = None) -> None:
         self._paths = paths
+        self._retention = retention
         self._folder = paths.state
         self._durability: Durability = durability
         self._lock: ProcessLock | None = None
         self._writer: AppendFile | None = None
         self._names: set[str] = set()
         """The files whose records the caller has: a snapshot may replace these and no others."""
+        self._version = 0
+        """The highest version of a record."""
 
     def open(self) -> Opened:
         """Take the lock, repair what is damaged, and return what is there. Raise DocumentInUse, StorageError."""
@@ -58,19 +66,24 @@ class FileOpLog:
             try:
                 self._sweep()
                 device = self._device()
-                records, size = self._read_and_keep_readable()
+                contents = self._read_and_keep_readable()
+                self._sweep_past(contents)
+                past_due = is_past_due(self._folder, contents, self._retention, _now_ms())
             except BaseException:
                 lock.release()
                 raise
         self._lock = lock
-        return Opened(device, records, existed=bool(records), file_bytes=size)
+        records = contents.records
+        return Opened(device, records, bool(records), contents.file_bytes, contents.loose_bytes, past_due)
 
     def append(self, record: OpRecord) -> None:
         """Add a record to this session's op file. Raise StorageError; then the file is as before."""
-        data = frame(encode_op(record))
+        version = self._version + 1
+        data = frame(encode_op(record if self._writer is not None or version == 1 else mark(version, record)))
         self._require_open()
         try:
             (self._writer or self._begin()).append(data)
+            self._version = version
         except BaseException as error:
             # The end of a file that failed is not to be relied on: the next record begins a new one.
             with contextlib.suppress(OSError):
@@ -84,23 +97,21 @@ class FileOpLog:
         self._require_open()
         with storage_errors("read", self._folder, "See that the folder is there and readable."):
             self._end()
-            records, _size = self._read()
-        return records
+            return self._read().records
 
     def compact(self, update: bytes) -> None:
         """Write ``update`` as a snapshot, then delete what it replaces. Raise StorageError; nothing is lost."""
         self._require_open()
         with storage_errors("write a snapshot into", self._folder, "Nothing is lost: the op files are kept."):
             self._end()
-            replaces = sorted(self._names)
-            data = encode_snapshot(update, replaces, _now_ms())
-            name = snapshot_name(blake2b(data, digest_size=16).hexdigest())
-            replace_file(self._folder / name, data, "disk")
-            self._names = {name}
-            for old in replaces:
-                # What cannot be deleted now does no harm, and is deleted when the folder is opened again.
-                with contextlib.suppress(OSError):
-                    (self._folder / old).unlink()
+            contents = read_folder(self._folder).only(self._names)
+            self._names = {compact(self._folder, contents, update, self._retention, _now_ms())}
+
+    def past(self) -> Past:
+        """Return the records that are kept. Raise StorageError."""
+        self._require_open()
+        with storage_errors("read the history in", self._folder, "See that the folder is there and readable."):
+            return read_history(self._folder, read_folder(self._folder))
 
     def close(self) -> None:
         """Close this session's op file and release the lock."""
@@ -129,12 +140,13 @@ class FileOpLog:
             writer, self._writer = self._writer, None
             writer.close()
 
-    def _read(self) -> tuple[list[OpRecord], int]:
+    def _read(self) -> Contents:
         contents = read_folder(self._folder)
         self._names = set(contents.names)
-        return contents.records, contents.file_bytes
+        self._version = max(self._version, contents.version)
+        return contents
 
-    def _read_and_keep_readable(self) -> tuple[list[OpRecord], int]:
+    def _read_and_keep_readable(self) -> Contents:
         """Read; if op files turn out to be damaged, keep the readable file too: it may hold what they lost."""
         damaged = set(self._folder.glob(DAMAGED_OPS))
         found = self._read()
@@ -153,6 +165,12 @@ class FileOpLog:
         """Delete the temporary file of a process that was killed."""
         for temp in self._folder.glob(f".*{TEMP_SUFFIX}"):
             temp.unlink(missing_ok=True)
+
+    def _sweep_past(self, contents: Contents) -> None:
+        """Delete what a process that was killed while it compacted had kept of the past: it keeps it anew."""
+        chains = [snapshot.chain for snapshot in contents.snapshots]
+        if None not in chains:
+            sweep(self._folder, {name for chain in chains if chain for name in chain.names})
 
     def _device(self) -> DeviceId:
         path = self._folder / "device"

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tinysync.model import DeviceId
     from tinysync.storage.records import OpRecord
 
@@ -14,17 +16,56 @@ SNAPSHOT_KIND: Final = "snapshot"
 
 
 @dataclass(frozen=True, slots=True)
+class Retention:
+    """Which records can still be read, by ``past``, once a compacted state has taken their place.
+
+    Those of the last ``milliseconds`` and of the last ``size`` bytes, whichever is less. ``fold`` makes a few
+    updates of many: it takes the updates that led to a state, in order, and returns some that lead there too.
+    """
+
+    milliseconds: int
+    size: int
+    fold: Callable[[list[bytes]], list[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
 class Opened:
     """What an op log held when it was opened.
 
     ``records`` are in a stable order, compacted states first; applying one twice, or one that a compacted state
-    covers, must do no harm. ``existed`` says whether there was any record. ``file_bytes`` is what they take.
+    covers, must do no harm. ``existed`` says whether there was any record. ``file_bytes`` is what they take,
+    ``loose_bytes`` what those take that are not compacted. ``past_due`` says that more is kept of the past than
+    there should be; compacting sees to it.
     """
 
     device: DeviceId
     records: list[OpRecord]
     existed: bool
     file_bytes: int
+    loose_bytes: int = 0
+    past_due: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """All that was there at a version: the updates that lead to it."""
+
+    version: int
+    updates: list[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """The records that are kept, compacted or not, each with its version: a number that it keeps for good.
+
+    Versions grow in the order of writing; where several processes wrote at the same moment, two records can have
+    the same. ``start`` is the state before the first of ``records``. ``later`` is the newest compacted state: a
+    short way to every version from its own on.
+    """
+
+    start: State
+    later: State
+    records: list[tuple[int, OpRecord]]
 
 
 class OpLog(Protocol):
@@ -48,7 +89,13 @@ class OpLog(Protocol):
         """Return all records again, those appended meanwhile among them."""
 
     def compact(self, update: bytes) -> None:
-        """Put one update, which must cover all records read and appended so far, in their place."""
+        """Put one update, which must cover all records read and appended so far, in their place.
+
+        What the op log is to retain of them can still be read by ``past``.
+        """
+
+    def past(self) -> Past:
+        """Return the records that are kept, those that were compacted among them, and the state before them."""
 
     def close(self) -> None:
         """Give the place free. Closing twice is fine."""

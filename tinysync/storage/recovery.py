@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import os
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from tinysync.errors import DamagedFileWarning, StorageError
 from tinysync.storage.atomic import replace_file
 from tinysync.storage.oplog_contract import SNAPSHOT_KIND
+from tinysync.storage.past_files import Chain, unpack_chain
 from tinysync.storage.records import (
     OPS_MAGIC,
     SNAPSHOT_MAGIC,
@@ -26,6 +27,7 @@ from tinysync.storage.records import (
     scan,
     unpack,
 )
+from tinysync.storage.versions import versioned
 
 OPS_SUFFIX: Final = ".ops"
 _SNAPSHOT_PREFIX: Final = "snapshot-"
@@ -35,18 +37,51 @@ CORRUPT_SUFFIX: Final = ".corrupt"
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """The records of a state folder, compacted ones first, with the files they came from and the size of those."""
+    """The records of a state folder, with the files they came from and the size of those.
 
-    records: list[OpRecord]
-    names: frozenset[str]
+    ``loose`` holds the records of each op file with their versions; ``version`` is the highest.
+    """
+
+    snapshots: list[Snapshot]
+    loose: dict[str, list[tuple[int, OpRecord]]]
+    version: int
     file_bytes: int
+    loose_bytes: int
+
+    @property
+    def records(self) -> list[OpRecord]:
+        """All records, compacted ones first."""
+        found = [snapshot.record for snapshot in self.snapshots]
+        for records in self.loose.values():
+            found += [record for _, record in records]
+        return found
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The files that these records came from."""
+        return frozenset([*(snapshot.name for snapshot in self.snapshots), *self.loose])
+
+    def only(self, names: set[str]) -> Contents:
+        """Return it without what came from other files."""
+        snapshots = [snapshot for snapshot in self.snapshots if snapshot.name in names]
+        return replace(
+            self, snapshots=snapshots, loose={n: records for n, records in self.loose.items() if n in names}
+        )
 
 
 @dataclass(frozen=True, slots=True)
-class _Snapshot:
+class Snapshot:
+    """A compacted state: what it replaces, the version it is of, and where its past is kept.
+
+    ``chain`` is None if it is damaged there.
+    """
+
+    name: str
     record: OpRecord
     replaces: list[str]
     size: int
+    version: int
+    chain: Chain | None
 
 
 def snapshot_name(digest: str) -> str:
@@ -54,9 +89,10 @@ def snapshot_name(digest: str) -> str:
     return f"{_SNAPSHOT_PREFIX}{digest}{_SNAPSHOT_SUFFIX}"
 
 
-def encode_snapshot(update: bytes, replaces: list[str], time_ms: int) -> bytes:
+def encode_snapshot(update: bytes, replaces: list[str], time_ms: int, version: int, chain: Chain) -> bytes:
     """Return a compacted state as a file. What it replaces has a record of its own: it may survive the update."""
-    return header(SNAPSHOT_MAGIC) + frame(pack([replaces, time_ms])) + frame(pack(update))
+    parts = [pack([replaces, time_ms]), pack(update), pack([version, chain.packed()])]
+    return header(SNAPSHOT_MAGIC) + b"".join(map(frame, parts))
 
 
 def read_folder(folder: Path) -> Contents:
@@ -77,11 +113,11 @@ def read_folder(folder: Path) -> Contents:
 
 def _read(folder: Path, names: list[str]) -> Contents:
     operations = [name for name in names if name.endswith(OPS_SUFFIX)]
-    snapshots: dict[str, _Snapshot] = {}
+    snapshots: dict[str, Snapshot] = {}
     damaged: dict[str, list[str] | None] = {}
     for name in filter(_is_snapshot, names):
         found = _read_snapshot(folder / name)
-        if isinstance(found, _Snapshot):
+        if isinstance(found, Snapshot):
             snapshots[name] = found
         else:
             damaged[name] = found
@@ -93,33 +129,54 @@ def _read(folder: Path, names: list[str]) -> Contents:
         (folder / name).unlink(missing_ok=True)
 
     kept = sorted((snapshot.record.time_ms, name) for name, snapshot in snapshots.items() if name not in replaced)
-    records = [snapshots[name].record for _, name in kept]
-    used = {name for _, name in kept}
-    size = sum(snapshots[name].size for name in used)
+    used = [snapshots[name] for _, name in kept]
+    loose: dict[str, list[tuple[int, OpRecord]]] = {}
+    version = max((snapshot.version for snapshot in used), default=0)
+    size = 0
     for name in operations:
         if name not in replaced:
             found_records, found_size = _read_operations(folder / name)
-            records += found_records
+            loose[name] = versioned(found_records, version)
+            version = max(version, *(number for number, _ in loose[name]), 0)
             size += found_size
-            used.add(name)
-    return Contents(records, frozenset(used), size)
+    return Contents(used, loose, version, size + sum(snapshot.size for snapshot in used), size)
 
 
 def _is_snapshot(name: str) -> bool:
     return name.startswith(_SNAPSHOT_PREFIX) and name.endswith(_SNAPSHOT_SUFFIX)
 
 
-def _read_snapshot(path: Path) -> _Snapshot | list[str] | None:
+def _read_snapshot(path: Path) -> Snapshot | list[str] | None:
     """Return a whole snapshot; of a damaged one the names it replaces, or None if they are lost too."""
     data = path.read_bytes()
-    match [unpack(payload) for payload in scan(data, SNAPSHOT_MAGIC, path).payloads]:
+    found = scan(data, SNAPSHOT_MAGIC, path)
+    match [unpack(payload) for payload in found.payloads]:
         case [[list(names), int(time_ms)], *rest]:
             replaces = [name for name in names if _may_be_replaced(name)]
             match rest:
-                case [bytes(update), *_]:
-                    return _Snapshot(OpRecord(SNAPSHOT_KIND, time_ms, 0, (update,)), replaces, len(data))
+                case [bytes(update), *more]:
+                    record = OpRecord(SNAPSHOT_KIND, time_ms, 0, (update,))
+                    version, chain = _read_past(more, path, whole=not (found.torn or found.damaged))
+                    return Snapshot(path.name, record, replaces, len(data), version, chain)
             return replaces
     return None
+
+
+def _read_past(more: list[Any], path: Path, *, whole: bool) -> tuple[int, Chain | None]:
+    match more:
+        case [[int(version), packed], *_]:
+            chain = unpack_chain(packed)
+            if chain is not None:
+                return version, chain
+        case [] if whole:
+            return 0, Chain()
+    warnings.warn(
+        f"The snapshot {path} is damaged where it names its history: the structure is whole, but its history"
+        " from before cannot be read.",
+        DamagedFileWarning,
+        stacklevel=2,
+    )
+    return 0, None
 
 
 def _may_be_replaced(name: object) -> bool:

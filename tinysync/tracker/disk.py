@@ -8,9 +8,12 @@ import time
 import warnings
 from typing import TYPE_CHECKING, Any, Final
 
+from tinysync.crdt.folding import fold
 from tinysync.errors import KindMismatch, StorageError, TinySyncWarning
+from tinysync.model import History
 from tinysync.storage.merge import apply_edits
 from tinysync.storage.oplog import FileOpLog
+from tinysync.storage.oplog_contract import Retention
 from tinysync.storage.readable import Edited, ReadableFile, Unreadable, Untouched, Written
 from tinysync.storage.records import OpRecord
 from tinysync.storage.yaml_dump import dump_yaml, register_plain_types
@@ -24,7 +27,7 @@ from tinysync.tracker.watching import FileWatch
 if TYPE_CHECKING:
     from tinysync.storage.atomic import Durability
     from tinysync.storage.names import Paths
-    from tinysync.storage.oplog_contract import Opened, OpLog
+    from tinysync.storage.oplog_contract import Opened, OpLog, Past
     from tinysync.storage.readable import Status
     from tinysync.tracker.replica import Replica
 
@@ -51,10 +54,10 @@ class Disk:
     it is small, else a moment later.
     """
 
-    def __init__(self, paths: Paths, durability: Durability = "os") -> None:
+    def __init__(self, paths: Paths, durability: Durability = "os", history: History | None = None) -> None:
         self._paths = paths
         self._path = paths.readable
-        self._log: OpLog = FileOpLog(paths, durability)
+        self._log: OpLog = FileOpLog(paths, durability, retention(history or History()))
         self._readable = ReadableFile(paths, dump_yaml, load_yaml, durability)
         self._timer: threading.Timer | None = None
         self._unsaved = False
@@ -87,10 +90,14 @@ class Disk:
 
     def compact_if_large(self, opened: Opened, replica: Replica) -> None:
         """Replace a long op log by a snapshot, unless updates are missing from it."""
-        large = opened.file_bytes > COMPACT_BYTES or len(opened.records) > COMPACT_RECORDS
-        if large and len(opened.records) > 1 and replica.document.is_complete():
+        large = opened.loose_bytes > COMPACT_BYTES or len(opened.records) > COMPACT_RECORDS
+        if (large or opened.past_due) and replica.document.is_complete():
             (update,) = replica.document.diff()
             self._log.compact(update)
+
+    def past(self) -> Past:
+        """Return the records that are kept for the history; raises StorageError."""
+        return self._log.past()
 
     # --- readable file -------------------------------------------------------------------------------------
 
@@ -240,6 +247,12 @@ class Disk:
             self._watch.close()
         self._readable.close()
         self._log.close()
+
+
+def retention(history: History) -> Retention:
+    """Return what an op log is to retain."""
+    days = min(history.days, 1e6)
+    return Retention(int(days * 86_400_000), int(min(history.megabytes, 1e9) * 1_000_000), fold)
 
 
 def updates_of(records: list[OpRecord]) -> list[bytes]:

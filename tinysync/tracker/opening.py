@@ -14,6 +14,7 @@ from tinysync.tracker.disk import Disk, updates_of
 from tinysync.tracker.replica import Replica
 
 if TYPE_CHECKING:
+    from tinysync.model import History
     from tinysync.storage.atomic import Durability
     from tinysync.storage.names import Paths
     from tinysync.storage.readable import Status
@@ -30,6 +31,7 @@ def open_replica(
     callback: Callback | None = None,
     dispatch: Dispatch | None = None,
     durability: Durability = "os",
+    history: History | None = None,
 ) -> Replica:
     """Return the tracker of a structure, read from its files or started with the given content.
 
@@ -48,7 +50,7 @@ def open_replica(
         replica = Replica(kind, name=name, version=version, callback=callback, dispatch=dispatch)
         replica.document.load(seed_document(default, version))
         return replica
-    disk = Disk(paths, durability)
+    disk = Disk(paths, durability, history)
     replica = Replica(kind, name=name, version=version, callback=callback, dispatch=dispatch, disk=disk)
     opened = disk.open()
     try:
