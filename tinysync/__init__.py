@@ -6,6 +6,7 @@ from tinysync.errors import (
     DamagedFileWarning,
     DetachedWarning,
     DocumentInUse,
+    EndlessCallbacks,
     EngineFailure,
     InsecureFile,
     InvalidAddress,
@@ -34,7 +35,7 @@ from tinysync.peer import Peer
 from tinysync.tracked.dicts import DictWrapper
 from tinysync.tracked.lists import ListWrapper
 from tinysync.tracked.sets import SetWrapper
-from tinysync.tracker import Tracker
+from tinysync.tracker import Mark, Subscription, Tracker
 
 __all__ = [
     "BadUpdate",
@@ -43,6 +44,7 @@ __all__ = [
     "DetachedWarning",
     "DictWrapper",
     "DocumentInUse",
+    "EndlessCallbacks",
     "EngineFailure",
     "History",
     "InsecureFile",
@@ -55,6 +57,7 @@ __all__ = [
     "KindMismatch",
     "LinkRefused",
     "ListWrapper",
+    "Mark",
     "Peer",
     "PeerError",
     "PeerRefused",
@@ -62,6 +65,7 @@ __all__ = [
     "SetWrapper",
     "StorageError",
     "StructureClosed",
+    "Subscription",
     "SyncTimeout",
     "TinySyncError",
     "TinySyncWarning",

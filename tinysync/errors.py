@@ -49,6 +49,10 @@ class TransactionBusy(UsageError):
     """Another asyncio task has a transaction open on the structure; nothing was changed."""
 
 
+class EndlessCallbacks(UsageError):
+    """Callbacks kept changing the structure in answer to their own changes, and were stopped."""
+
+
 class StorageError(TinySyncError):
     """A file could not be read or written; the message names it and the structure is as before."""
 

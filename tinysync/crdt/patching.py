@@ -17,7 +17,7 @@ from tinysync.crdt.entries import (
 )
 from tinysync.crdt.ids import node_id
 from tinysync.crdt.node import Node, node_of
-from tinysync.crdt.ops import ABSENT
+from tinysync.crdt.ops import ABSENT, Removed
 from tinysync.crdt.sequence import holds_at, parse_override_key
 from tinysync.crdt.stored_key import stored_key
 from tinysync.crdt.values import MAX_DEPTH, Reference, encode, equal_key, key_text
@@ -31,11 +31,17 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Patch:
-    """One change that was made to a live container: the method that would have made it, and its arguments."""
+    """One change that was made to a live container: the method that would have made it, and its arguments.
+
+    ``old`` is the entry or element that was there before (ABSENT: none), or the list of those that ``clear`` took
+    out; ``removed`` says what the containers among them, at any depth, held when they left.
+    """
 
     node: Node
     func_name: str
     args: tuple[Any, ...]
+    old: Any = ABSENT
+    removed: list[Removed] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -148,11 +154,17 @@ class Patcher:
         elif node.absent is not None:
             node.absent.discard(text)
 
-    def _drop(self, value: Any) -> None:
-        """Detach a container, and those inside it, that an update removed."""
+    def _drop(self, value: Any) -> list[Removed]:
+        """Detach a container, and those inside it, that an update removed; return what they held."""
+        removed: list[Removed] = []
+        self._drop_into(removed, value)
+        return removed
+
+    def _drop_into(self, removed: list[Removed], value: Any) -> None:
         node = node_of(value)
         if node is None:
             return
+        removed.append(Removed(node, node.container.copy()))
         node.attached = False
         node.removed_by_other = True
         self.document.nodes.pop(node.id, None)
@@ -163,7 +175,7 @@ class Patcher:
                 self.document.hidden.setdefault(node.id, set()).update(left)
         if node.kind != "set":
             for item in node.container.values() if node.kind == "dict" else node.container:
-                self._drop(item)
+                self._drop_into(removed, item)
 
     # --- dicts and sets ------------------------------------------------------------------------------------
 
@@ -185,19 +197,19 @@ class Patcher:
                 return
         elif child is None and old is not ABSENT and value is not ABSENT and same_scalar_or_reference(old, value):
             return
-        self._drop(old)
+        removed = self._drop(old)
         if value is not ABSENT:
             value = self._live_value(value, node, key, text, layer)
         if value is ABSENT:
             self._note_absent(node, text)
             if old is not ABSENT:
                 dict.__delitem__(container, old_key)
-                self.patches.append(Patch(node, "__delitem__", (old_key,)))
+                self.patches.append(Patch(node, "__delitem__", (old_key,), old, removed))
             return
         if node.absent is not None:
             node.absent.discard(text)
         dict.__setitem__(container, key, value)
-        self.patches.append(Patch(node, "__setitem__", (key, value)))
+        self.patches.append(Patch(node, "__setitem__", (key, value), old, removed))
 
     def _retype_key(self, node: Node, key: Any) -> None:
         """Let an entry have the key that is shown, where it is there under an equal key (1 for 1.0)."""
@@ -209,7 +221,7 @@ class Patcher:
         child = node_of(value)
         if child is not None:
             child.key = key
-        self.patches.append(Patch(node, "__delitem__", (stored,)))
+        self.patches.append(Patch(node, "__delitem__", (stored,), value))
         self.patches.append(Patch(node, "__setitem__", (key, value)))
 
     def _patch_element(self, node: Node, text: str, element: Any) -> None:
@@ -292,8 +304,8 @@ class Patcher:
                 self._insert(node, index, sequence.value(slot, self.engine))
 
     def _delete(self, node: Node, index: int) -> None:
-        self._drop(list.pop(node.container, index))
-        self.patches.append(Patch(node, "__delitem__", (index,)))
+        old = list.pop(node.container, index)
+        self.patches.append(Patch(node, "__delitem__", (index,), old, self._drop(old)))
 
     def _insert(self, node: Node, index: int, value: Any) -> None:
         live = self._live_value(value, node, None, "", "c")
@@ -308,10 +320,10 @@ class Patcher:
                 return
         elif child is None and same_scalar_or_reference(old, value):
             return
-        self._drop(old)
+        removed = self._drop(old)
         live = self._live_value(value, node, None, "", "c")
         list.__setitem__(node.container, index, live)
-        self.patches.append(Patch(node, "__setitem__", (index, live)))
+        self.patches.append(Patch(node, "__setitem__", (index, live), old, removed))
 
     def _show_root_list(self) -> None:
         """Another version's default list, or the one that somebody edited, takes the root's place."""
@@ -320,10 +332,10 @@ class Patcher:
         root.seeded = layer == "d"
         if root_id(reference) == root.id:
             return
-        for value in root.container:
-            self._drop(value)
+        old = list(root.container)
+        removed = [entry for value in old for entry in self._drop(value)]
         list.clear(root.container)
-        self.patches.append(Patch(root, "clear", ()))
+        self.patches.append(Patch(root, "clear", (), old, removed))
         self.document.nodes.pop(root.id, None)
         root.nonce = reference.nonce
         root.id = root_id(reference)

@@ -63,7 +63,9 @@ class Call:
                 journal.rollback(self._mark)
             elif journal.mark() > self._mark:
                 if replica.notifier:
-                    replica.transaction.note(replica, self._container, self._func_name, self._args, self._kwargs)
+                    replica.transaction.note(
+                        replica, self._container, self._func_name, self._args, self._kwargs, mark=self._mark
+                    )
                 if not replica.lock.depth:
                     replica.commit()
         finally:

@@ -3,57 +3,183 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from tinysync.errors import EndlessCallbacks
+from tinysync.tracker.touched import touched_by_ops, touched_by_patches
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Iterator, Sequence
+    from types import TracebackType
+    from typing import Self
 
+    from tinysync.crdt.ops import Op
+    from tinysync.crdt.patching import Patch
     from tinysync.model import Change
+    from tinysync.tracker.patterns import Pattern, Touched
 
     Callback = Callable[[Change | list[Change]], object]
 
 logger = logging.getLogger("tinysync")
 
+MOST_ROUNDS: Final = 1000
+"""How deep answers may be nested: changes that callbacks make because of a change, others because of these, ..."""
 
-class Notifier:
-    """Calls back with the changes of each transaction.
+MOST_ANSWERS: Final = 20_000
+"""How many changes callbacks may make because of changes that callbacks made, before it counts as endless."""
 
-    A callback that changes the structure begins a transaction of its own, whose notification waits until the
-    present one is through.
+
+class Subscription:
+    """A callback that listens, from ``Tracker.on``; call it to unsubscribe.
+
+    As a context manager it unsubscribes at the end of the block. Unsubscribing twice is fine; the callback is not
+    called any more, also for changes that were made before.
     """
 
-    def __init__(self) -> None:
-        self._callbacks: list[Callback] = []
-        self._waiting: deque[list[Change]] = deque()
-        self._calling = False
+    __slots__ = ("_notifier", "callback", "pattern")
+
+    def __init__(self, notifier: Notifier, callback: Callback, pattern: Pattern | None) -> None:
+        self._notifier = notifier
+        self.callback = callback
+        self.pattern = pattern
+
+    def __call__(self) -> None:
+        """Unsubscribe."""
+        self._notifier.remove(self)
+
+    @property
+    def active(self) -> bool:
+        """Whether the callback still listens."""
+        return self in self._notifier.subscriptions
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self()
+
+
+class Noted(NamedTuple):
+    """A change, and those of the subscriptions with a pattern that it concerns."""
+
+    change: Change
+    concerned: Collection[Subscription] = ()
+
+
+class Notifier:
+    """Calls back with the changes of each transaction; used under the structure's lock, but for subscribing.
+
+    A callback that changes the structure begins a transaction of its own, whose notification waits until the
+    present one is through. ``name`` is the structure's, for messages.
+    """
+
+    def __init__(self, name: str | None = None) -> None:
+        self._name = name
+        self._subscribing = threading.Lock()
+        self.subscriptions: tuple[Subscription, ...] = ()
+        """Those that listen; replaced as a whole."""
+        self._with_pattern: tuple[Subscription, ...] = ()
+        self._waiting: deque[tuple[int, list[Noted]]] = deque()
+        self._round: int | None = None
+        """How deep the changes are nested that are being told about; None: nobody is being called."""
 
     def __bool__(self) -> bool:
-        return bool(self._callbacks)
+        return bool(self.subscriptions)
 
-    def add(self, callback: Callback) -> None:
-        """Call this back from now on."""
-        self._callbacks.append(callback)
+    # --- subscribing ---------------------------------------------------------------------------------------
 
-    def notify(self, changes: list[Change]) -> list[Exception]:
-        """Call back with the changes of one transaction; return what the callbacks raised."""
-        self._waiting.append(changes)
+    def add(self, callback: Callback, pattern: Pattern | None = None) -> Subscription:
+        """Call this back from now on, for changes that the pattern is about, or all."""
+        subscription = Subscription(self, callback, pattern)
+        with self._subscribing:
+            self._replace((*self.subscriptions, subscription))
+        return subscription
+
+    def remove(self, subscription: Subscription) -> None:
+        """Do not call this back any more."""
+        with self._subscribing:
+            self._replace(tuple(other for other in self.subscriptions if other is not subscription))
+
+    def _replace(self, subscriptions: tuple[Subscription, ...]) -> None:
+        self._with_pattern = tuple(one for one in subscriptions if one.pattern is not None)
+        self.subscriptions = subscriptions
+
+    # --- what concerns whom --------------------------------------------------------------------------------
+
+    def note(self, change: Change, ops: Sequence[Op]) -> Noted:
+        """Find out whom a change concerns that made these ops, right after it was made."""
+        if not self._with_pattern:
+            return Noted(change)
+        concerned: set[Subscription] = set()
+        for touched in touched_by_ops(ops):
+            concerned.update(self._concerned(touched))
+        return Noted(change, concerned)
+
+    def note_patches(self, changes: Sequence[Change], patches: Sequence[Patch]) -> list[Noted]:
+        """Find out whom the changes of another device concern that these patches made, right after all of them."""
+        noted = [Noted(change) for change in changes]
+        if self._with_pattern:
+            for index, touched in touched_by_patches(patches):
+                noted[index] = Noted(changes[index], set(self._concerned(touched)))
+        return noted
+
+    def _concerned(self, touched: Touched) -> Iterator[Subscription]:
+        return (one for one in self._with_pattern if one.pattern is not None and one.pattern.matches(touched))
+
+    # --- calling back --------------------------------------------------------------------------------------
+
+    def notify(self, noted: list[Noted]) -> list[Exception]:
+        """Call back with the changes of one transaction; return what the callbacks raised.
+
+        EndlessCallbacks is among that if they kept changing the structure in answer to their own changes. The
+        changes that are made by then stay; nobody is told about the last ones.
+        """
         errors: list[Exception] = []
-        if self._calling:
+        if self._round is not None:
+            self._waiting.append((self._round + 1, noted))
             return errors
-        self._calling = True
+        self._waiting.append((0, noted))
+        answers = 0
         try:
             while self._waiting:
-                batch = self._waiting.popleft()
-                argument = batch[0] if len(batch) == 1 else batch
-                for callback in tuple(self._callbacks):
-                    try:
-                        callback(argument)
-                    except Exception as error:  # noqa: BLE001 - collected, and raised or logged when all are through
-                        errors.append(error)
+                self._round, batch = self._waiting.popleft()
+                answers += self._round > 1
+                if self._round > MOST_ROUNDS or answers > MOST_ANSWERS:
+                    self._waiting.clear()
+                    errors.append(self._endless())
+                    break
+                self._tell(batch, errors)
         finally:
-            self._calling = False
+            self._round = None
         return errors
+
+    def _tell(self, batch: list[Noted], errors: list[Exception]) -> None:
+        for subscription in self.subscriptions:
+            changes = [
+                change for change, concerned in batch if subscription.pattern is None or subscription in concerned
+            ]
+            # Another callback may have ended this one meanwhile.
+            if not changes or not subscription.active:
+                continue
+            try:
+                subscription.callback(changes[0] if len(changes) == 1 else changes)
+            except Exception as error:  # noqa: BLE001 - collected, and raised or logged when all are through
+                errors.append(error)
+
+    def _endless(self) -> EndlessCallbacks:
+        what = f"the structure {self._name!r}" if self._name is not None else "the structure"
+        return EndlessCallbacks(
+            f"callbacks of {what} keep changing it in answer to their own changes, {MOST_ROUNDS:,} rounds deep or "
+            f"{MOST_ANSWERS:,} times: they are stopped, and not told about the last of these changes; have them "
+            "write only what is not so already, and what belongs together in one 'with' block",
+        )
 
 
 def raise_all(errors: list[Exception]) -> None:

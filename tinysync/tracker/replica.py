@@ -26,20 +26,23 @@ if TYPE_CHECKING:
 
     from tinysync.crdt.document import Received
     from tinysync.crdt.node import Node
+    from tinysync.crdt.patching import Patch
     from tinysync.model import Kind, Origin
     from tinysync.tracked.base import Tracked
     from tinysync.tracked.detached import DetachedEdit
     from tinysync.tracked.edit import Edit
+    from tinysync.tracker.changed import Changed
+    from tinysync.tracker.diffs import Mark
     from tinysync.tracker.disk import Disk
     from tinysync.tracker.inbox import Dispatch
-    from tinysync.tracker.notify import Callback
+    from tinysync.tracker.notify import Callback, Noted
 
 
 class Replica:
     """What is behind a tracked structure on this device; programs get its ``handle``.
 
-    A change takes effect in this order: checked, live structure, document, op log, readable file, callbacks,
-    peers. An error up to the op log leaves all of them as they were.
+    A change takes effect in this order: checked, live structure, document, op log, readable file, peers,
+    callbacks. An error up to the op log leaves all of them as they were.
     """
 
     def __init__(
@@ -60,7 +63,10 @@ class Replica:
         self._calls = Transaction()
         """The transaction of single calls."""
         self.transaction = self._calls
-        self.notifier = Notifier()
+        self.notifier = Notifier(name)
+        self.changed: Changed | None = None
+        """What changed since the last mark; None: there is no mark."""
+        self.last_mark: Mark | None = None
         self.inbox = Inbox(dispatch, self.lock.try_acquire, self.lock.release)
         self.sharing = Sharing(self)
         self.handle = Tracker(self)
@@ -115,7 +121,7 @@ class Replica:
             if not transaction.journal.put_plain(container._node, key, value):
                 return False
             if self.notifier:
-                transaction.note(self, container, "__setitem__", (key, value), None)
+                transaction.note(self, container, "__setitem__", (key, value), None, mark=-1)
             if not lock.depth:
                 self.commit()
             return True
@@ -179,6 +185,8 @@ class Replica:
         finally:
             changes = transaction.finish()
             self.transaction = self._calls
+        if self.changed is not None:
+            self.changed.note(ops)
         self._take_effect(changes, transaction.origin, updates)
 
     def _write(self, transaction: Transaction) -> list[bytes]:
@@ -216,16 +224,15 @@ class Replica:
             self.disk = None
         self._tell_closed()
 
-    def _take_effect(self, changes: list[Change], origin: Origin, updates: list[bytes]) -> None:
-        """Do what follows the op log: readable file, callbacks, peers."""
-        errors: list[Exception] = []
+    def _take_effect(self, changes: list[Noted], origin: Origin, updates: list[bytes]) -> None:
+        """Do what follows the op log: readable file, peers, callbacks."""
         try:
             if self.disk is not None:
                 self.disk.save(self)
-            if changes:
-                errors = self.notifier.notify(changes)
         finally:
+            # Before the callbacks: what these change is then published after what it builds on.
             self.sharing.publish(updates)
+        errors = self.notifier.notify(changes) if changes else []
         if errors:
             if origin == "local":
                 raise_all(errors)
@@ -262,24 +269,30 @@ class Replica:
         patches = self.document.show(received)
         if not patches:
             return
-        if self.notifier:
-            changes = [
-                Change(
-                    self.root,
-                    self.name,
-                    patch.node.path() if patch.node.attached else [],
-                    patch.func_name,
-                    patch.args,
-                    {},
-                    patch.node.container,
-                    "remote",
-                    device,
-                )
-                for patch in patches
-            ]
-            log_all(self.notifier.notify(changes), self.name, "remote")
+        if self.changed is not None:
+            self.changed.note_patches(patches)
+        changes = self._remote_changes(patches, device) if self.notifier else []
         if self.disk is not None:
             self.disk.save(self)
+        if changes:
+            log_all(self.notifier.notify(changes), self.name, "remote")
+
+    def _remote_changes(self, patches: list[Patch], device: DeviceId) -> list[Noted]:
+        changes = [
+            Change(
+                self.root,
+                self.name,
+                patch.node.path() if patch.node.attached else [],
+                patch.func_name,
+                patch.args,
+                {},
+                patch.node.container,
+                "remote",
+                device,
+            )
+            for patch in patches
+        ]
+        return self.notifier.note_patches(changes, patches)
 
     def _log_received(
         self,

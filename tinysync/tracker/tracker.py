@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from tinysync.errors import UsageError
+from tinysync.tracker.diffs import Mark, apply_diff, diff_since, diff_to, mark_of, revert_to, set_mark, undo_diff
+from tinysync.tracker.patterns import parse_pattern
 
 if TYPE_CHECKING:
-    from tinysync.model import Kind
+    from collections.abc import Iterable, Sequence
+
+    from tinysync.model import Kind, Path
+    from tinysync.tracker.notify import Callback, Subscription
     from tinysync.tracker.replica import Replica
 
 
@@ -39,6 +44,108 @@ class Tracker:
     def snapshot(self) -> Any:
         """Return a consistent plain copy of the structure."""
         return self._replica.snapshot()
+
+    # --- callbacks -----------------------------------------------------------------------------------------
+
+    @overload
+    def on(self, callback: Callback, /) -> Subscription: ...
+    @overload
+    def on(self, pattern: str | Sequence[Any], callback: Callback, /) -> Subscription: ...
+    def on(self, pattern: Any, callback: Any = None, /) -> Subscription:
+        """Call back with each change, or with those that concern what a path pattern matches.
+
+        Return a subscription: call it, or use it as a context manager, to end it. ``callback`` gets a ``Change``,
+        or, for a transaction, the list of those that concern it if they are several; wherever they came from
+        (``change.origin``, ``change.device``). It is called after the change was made, saved and sent, by the
+        thread that made it or, for what arrives, the one that ``dispatch=`` chooses. It may change the structure,
+        subscribe, unsubscribe and close. What it raises is raised by the call that changed the structure, after
+        all other callbacks, or logged if the change came from elsewhere.
+
+        A pattern is a str of steps with '/' between them. A step is a key or an index; '*' stands for any one
+        step, '**' for any number, none too. A step like '3' matches the index 3, and the keys '3' and 3. For keys
+        that contain '/', or are no str, give a list or tuple of steps, which match as they are: ``['servers', 3,
+        'a/b']`` (but '*' and '**' are wildcards here as well). The elements of a set are its entries. '' and []
+        match the root.
+
+        The callback for 'servers/*/port' hears of a change if it
+
+        * writes or removes the entry itself: ``servers.a.port = 1``;
+        * happens anywhere inside it, if it is a container: ``servers.a.port.tcp = 1``;
+        * writes or removes a container above, so that the entry is new, gone or replaced by another: ``del
+          servers.a`` where there is a ``servers.a.port``. ``servers.a = {...}`` changes a dict in place: that
+          concerns ``port`` only if it writes the entry ``port``.
+
+        In a list, what is inserted or removed is what changes, and so are the places between which elements are
+        moved. An index that is given as such, 'queue/0', is also concerned if another element comes to stand
+        there. A pattern need not match anything yet.
+
+        If callbacks change the structure in answer to their own changes without an end (1,000 deep, or 20,000
+        times), they are stopped with EndlessCallbacks. Raises UsageError if the pattern is none.
+        """
+        if callback is None and callable(pattern):
+            return self._replica.notifier.add(pattern)
+        if not callable(callback):
+            raise UsageError(f"a callback must be a function that takes the changes, not {callback!r}")
+        return self._replica.notifier.add(callback, parse_pattern(pattern))
+
+    # --- marks, diffs --------------------------------------------------------------------------------------
+
+    def mark(self) -> Mark:
+        """Return a mark of this moment, which changes can be counted from and reverted to.
+
+        From the first mark on, the old value of what changes is kept, as long as a mark from before the change is:
+        the last one always is. Any number of marks may be set. Raises UsageError inside a transaction.
+        """
+        return set_mark(self._replica)
+
+    @property
+    def changed_paths(self) -> list[Path]:
+        """The paths of what changed since the last mark; ``mark.changed_paths`` says it for any other one.
+
+        They are those of the smallest changed entries: of the dict entry or list element that was written, added
+        or removed; of the list itself if its length changed; of the set itself. Every difference between then and
+        now is at one of them or inside. An entry that was set back is not among them, a container that was
+        replaced by an equal one is. It takes time for what changed, not for all there is. In a transaction, what
+        it did so far counts. Raises UsageError if there is no mark.
+        """
+        return mark_of(self._replica, None).changed_paths
+
+    def diff(self, other: Any = None) -> list[tuple[str, Path, Any]]:
+        """Return the differences from a mark to now, or from now to another structure, as dictdiffer has them.
+
+        ``other`` is a mark (by default the last one), or a plain or tracked structure of the same kind. The items
+        are ``('change', path, (old, new))``, and ``('add', path, [(key, value), ...])`` and ``('remove', path,
+        [(key, value), ...])`` for the container at a path; paths are lists, values plain copies. Beyond what
+        ``dictdiffer.diff`` does by itself, ``1``, ``1.0`` and ``True`` differ. Lists are compared index by index.
+
+        From a mark, it takes time for what changed, not for all there is. Raises UsageError if there is no mark,
+        or it is another structure's, and KindMismatch if the other structure is of another kind.
+        """
+        if other is None or isinstance(other, Mark):
+            return diff_since(mark_of(self._replica, other))
+        return diff_to(self._replica, other)
+
+    def patch(self, diff: Iterable[Any]) -> None:
+        """Apply a diff, as ``diff`` or ``dictdiffer.diff`` return it, as one transaction: all of it or nothing.
+
+        As few changes are made as it takes: in a list, what is the same afterwards is not touched, wherever
+        in the list it comes to stand. Old values in the diff are not compared with what is there. Raises
+        UsageError if it is no diff, or does not fit the structure (a path that is not there).
+        """
+        apply_diff(self._replica, diff)
+
+    def revert(self, to: Mark | Iterable[Any] | None = None) -> None:
+        """Bring everything back to what it was at a mark (by default the last one), or take a diff back.
+
+        One transaction, all of it or nothing, of as few changes as it takes. Reverting to a mark takes back what
+        others did since as well. Raises what ``diff`` and ``patch`` raise.
+        """
+        if to is None or isinstance(to, Mark):
+            revert_to(mark_of(self._replica, to))
+        else:
+            undo_diff(self._replica, to)
+
+    # --- saving, syncing, closing --------------------------------------------------------------------------
 
     def flush(self) -> None:
         """Write the readable file now, and have the disk hold all of it; raises StorageError if that fails.

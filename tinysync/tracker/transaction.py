@@ -11,6 +11,7 @@ from tinysync.tracked.journal import Journal
 if TYPE_CHECKING:
     from tinysync.model import Origin
     from tinysync.tracked.base import Tracked
+    from tinysync.tracker.notify import Noted
     from tinysync.tracker.replica import Replica
 
 
@@ -22,7 +23,7 @@ class Transaction:
     def __init__(self, *, origin: Origin = "local", keep_key_order: bool = False) -> None:
         self.journal = Journal(keep_key_order=keep_key_order)
         self.edit = Edit(self.journal)
-        self.changes: list[Change] = []
+        self.changes: list[Noted] = []
         self.origin = origin
         self.marks: list[tuple[int, int]] = []
         """For each open ``with`` block, how long the journal and the changes were at its beginning."""
@@ -34,15 +35,16 @@ class Transaction:
         func_name: str,
         args: tuple[Any, ...],
         kwargs: dict[str, Any] | None,
+        *,
+        mark: int,
     ) -> None:
-        """Write down a change for the callbacks."""
+        """Write down a change for the callbacks; its ops are those of the journal since ``mark``."""
         node = container._node
         path = node.path() if node is not None else []
-        self.changes.append(
-            Change(replica.root, replica.name, path, func_name, args, kwargs or {}, container, self.origin),
-        )
+        change = Change(replica.root, replica.name, path, func_name, args, kwargs or {}, container, self.origin)
+        self.changes.append(replica.notifier.note(change, self.journal.ops[mark:]))
 
-    def finish(self) -> list[Change]:
+    def finish(self) -> list[Noted]:
         """Forget the journal and return the changes; the next transaction of the kind can begin."""
         changes = self.changes
         self.journal.ops = []
