@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from tinysync.crdt.document import Document
 from tinysync.crdt.engine import HalfApplied
-from tinysync.errors import BadUpdate, EngineFailure, StorageError, StructureClosed
+from tinysync.errors import BadUpdate, EngineFailure, StorageError, StructureClosed, UsageError
 from tinysync.model import Change, Delivered, DeviceId, Outcome
 from tinysync.tracked.adopt import make_container
 from tinysync.tracked.plain import plain
@@ -344,6 +344,11 @@ class Replica:
 
     def close(self) -> None:
         """Write what is to be written, leave the peers and give the files free."""
+        with self.reading():
+            if self.lock.depth:
+                raise UsageError(
+                    "a structure cannot be closed inside a transaction, which is saved at its end; close it then"
+                )
         self.sharing.close()
         with self.reading():
             if self._closed is not None:
