@@ -111,6 +111,14 @@ class PeerRefused(PeerError):
     """A peer refused this device or one of its documents; the message is the peer's."""
 
 
+class DocumentsDiffer(PeerError):
+    """A document holds something else here than on a peer, although both have the same updates.
+
+    That must not happen; a copy of a running device's folder, or a fault in its memory or disk, can make it so.
+    Both sides log it, and ``wait_synced`` raises it.
+    """
+
+
 class SyncTimeout(PeerError, TimeoutError):
     """``wait_synced`` ran out of time; the message names the peers that did not answer."""
 

@@ -11,6 +11,7 @@ from tinysync.tracker import Replica as OpenReplica
 from tinysync.tracker import open_replica
 
 NAME = "conf"
+ALL_CELLS = 1_000_000
 
 
 def same(one, other):
@@ -165,6 +166,12 @@ def assert_converged(*replicas):
     first = replicas[0]
     for replica in replicas:
         assert same(replica.root, first.root), f"{replica.root!r} is not {first.root!r}"
+    followed = [replica.document.digest(ALL_CELLS) for replica in replicas]
+    for replica in replicas:
+        replica.document._digest = None
+    anew = [replica.document.digest(ALL_CELLS) for replica in replicas]
+    assert followed == anew
+    assert len({digest for digest in anew if digest}) <= 1
     for replica in replicas:
         before = replica.replica.snapshot()
         replica.reopen()

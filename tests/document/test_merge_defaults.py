@@ -203,3 +203,25 @@ def test_an_edit_of_a_root_list_that_arrives_before_what_makes_the_list_show():
     one.receive(editor.updates())
     one.check()
     assert one.root == [{"a": 1, "b": 2}]
+
+
+@pytest.mark.parametrize(
+    ("edit", "result"),
+    [
+        (lambda made: made.pop(0), [{"n": [2]}]),
+        (lambda made: made.clear(), []),
+        (lambda made: made.append(3), [1, {"n": [2]}, 3]),
+        (lambda made: made.move(0, 1), [{"n": [2]}, 1]),
+        (lambda made: made[1]["n"].pop(), [1, {"n": []}]),
+        (lambda made: made.__setitem__(0, 0), [0, {"n": [2]}]),
+    ],
+    ids=["delete", "clear", "append", "move", "delete deeper", "assign"],
+)
+def test_the_device_that_made_a_default_list_follows_what_others_do_to_it(edit, result):
+    one, other = Replica({}), Replica({})
+    one.root.setdefault("made", [1, {"n": [2]}])
+    other.pull(one)
+    edit(other.root.made)
+    one.pull(other)
+    one.check()
+    assert one.root == {"made": result}

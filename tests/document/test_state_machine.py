@@ -112,6 +112,11 @@ class Exchange(RuleBasedStateMachine):
         assert same(replica.root, before)
         replica.check()
 
+    @rule(number=numbers)
+    def take_a_digest(self, number):
+        # What is kept for it from here on has to follow every change.
+        self.replicas[number].document.digest(10)
+
     @rule()
     def back_up(self):
         self.replicas[0].back_up(self.backup)

@@ -63,6 +63,10 @@ class Blobs:
         with self._reading():
             return [update for name, update in self._known.items() if name not in there] + [*self._parked.values()]
 
+    def digest(self) -> bytes:
+        with self._reading():
+            return b"" if self._parked else digest(b"".join(sorted(self._known)))
+
     def deliver(self, updates, device, done) -> None:
         self._jobs.append(lambda: self._receive(updates, device, done))
         self._work()

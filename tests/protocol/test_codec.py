@@ -18,6 +18,7 @@ from tinysync.protocol.messages import (
     Awareness,
     Bye,
     Code,
+    Digest,
     Error,
     Hello,
     Open,
@@ -43,6 +44,7 @@ messages = st.one_of(
     st.builds(Update, names, integers, updates),
     st.builds(Ack, names, integers),
     st.builds(Awareness, names, st.binary()),
+    st.builds(Digest, names, integers, integers, st.binary()),
     st.builds(Error, codes, texts, st.none() | names),
     st.builds(Bye, texts),
 )
@@ -88,6 +90,7 @@ SAMPLES = [
     Update("todo", 2, [b"c"]),
     Ack("todo", 2),
     Awareness("todo", b"here"),
+    Digest("todo", 3, 4, b"12345678"),
     Error("failed", "the disk is full", "todo"),
     Bye("closing"),
 ]

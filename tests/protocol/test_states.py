@@ -16,6 +16,7 @@ from tinysync.protocol.messages import (
     Ack,
     Awareness,
     Bye,
+    Digest,
     Error,
     Hello,
     Message,
@@ -36,6 +37,7 @@ MESSAGES: dict[type[Message], Message] = {
     Update: Update(DOCUMENT, 1, [b"x"]),
     Ack: Ack(DOCUMENT, 0),
     Awareness: Awareness(DOCUMENT, b""),
+    Digest: Digest(DOCUMENT, 0, 0, b""),
     Error: Error("failed", "", None),
     Bye: Bye(""),
 }
@@ -96,7 +98,7 @@ def test_a_step_is_taken_where_the_table_says_so(state, step):
     assert channel.state is state
 
 
-@pytest.mark.parametrize("kind", [Sync1, Sync2, Update, Ack, Awareness], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", [Sync1, Sync2, Update, Ack, Awareness, Digest], ids=lambda kind: kind.__name__)
 @pytest.mark.parametrize("state", ChannelState, ids=lambda state: state.name)
 def test_messages_for_a_document_need_it_to_be_open(state, kind):
     subject = Session("d0", "laptop")

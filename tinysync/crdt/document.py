@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from tinysync.crdt.check import check_state_vector, check_update
+from tinysync.crdt.digest import CellDigest
 from tinysync.crdt.engine import Applied, Engine
 from tinysync.crdt.entries import root_id, root_reference
 from tinysync.crdt.ids import HOURS_AHEAD, SEED_CLIENTS, new_client_id, seed_version
@@ -81,6 +82,7 @@ class Document:
         self._touched: set[str] = set()
         self._moved: set[str] = set()
         self.engine = Engine(new_client_id(0))
+        self._digest: CellDigest | None = None
 
     # --- opening and rebuilding ----------------------------------------------------------------------------
 
@@ -107,6 +109,7 @@ class Document:
         infos = {update: check_update(update) for update in updates}
         self._note_sessions(infos.values())
         self.engine = Engine(new_client_id(self._highest_session))
+        self._digest = None
         self._edited = False
         self._mirror = _Mirror()
         self._pending = Pending()
@@ -287,6 +290,7 @@ class Document:
         engine = Engine(new_client_id(max(self._highest_session, self.engine.client_id)))
         engine.apply([self.engine.diff()], self.sequences)
         self.engine = engine
+        self._digest = None
         self._edited = False
         self._renewed_at = time.monotonic()
 
@@ -348,6 +352,18 @@ class Document:
         """Return the updates that a replica with this state vector lacks; raises BadUpdate if it is none."""
         check_state_vector(state_vector)
         return [self.engine.diff(state_vector), *self._pending.updates]
+
+    def digest(self, budget: int) -> bytes | None:
+        """Return a digest of all cells, or None if more than about ``budget`` cells have to be read for it.
+
+        Then what was read is not read again by the next call. Replicas with the same updates have equal digests;
+        while an update is parked there is none, and the digest is empty.
+        """
+        if not self.is_complete():
+            return b""
+        if self._digest is None:
+            self._digest = CellDigest(self.engine, self.sequences)
+        return self._digest.update(budget)
 
     def is_complete(self) -> bool:
         """Tell whether no update is parked; only then may the document be compacted."""

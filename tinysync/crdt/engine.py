@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 MAP_ROOTS: Final = ("meta", "c", "p", "d", "g", "o")
 LIST_PREFIX: Final = "l:"
+LIST_ROOT: Final = "l"
+"""Stands for the root of a list among the places of cells."""
 CELL_ROOTS: Final = ("c", "p", "d", "o")
 """The roots of which somebody wants to know what changed."""
 
@@ -56,6 +58,7 @@ class Engine:
         self._arrays: dict[str, Any] = {}
         self._array_subscriptions: list[Any] = []
         self._applied: Applied | None = None
+        self._changes: set[tuple[str, str]] | None = None
         self.txn: Any = self._doc.create_transaction()
         self.maps: dict[str, Any] = {name: self._doc.get_or_insert_map(self.txn, name) for name in MAP_ROOTS}
         self._end()
@@ -87,10 +90,14 @@ class Engine:
 
     def put(self, root: str, key: str, cell: Any) -> None:
         """Write a cell."""
+        if self._changes is not None and root in CELL_ROOTS:
+            self._changes.add((root, key))
         self.maps[root].insert(self.txn, key, cell)
 
     def remove(self, root: str, key: str) -> None:
         """Remove a cell if it is there."""
+        if self._changes is not None and root in CELL_ROOTS:
+            self._changes.add((root, key))
         if self.maps[root].has(self.txn, key):
             self.maps[root].remove(self.txn, key)
 
@@ -100,19 +107,48 @@ class Engine:
             self._end()
             self.begin()
         self._inserted += 1
+        if self._changes is not None:
+            self._changes.add((LIST_ROOT, list_id))
         self._array(list_id).insert(self.txn, index, cell)
 
     def delete(self, list_id: str, index: int, count: int) -> None:
         """Delete list elements at array positions."""
+        if self._changes is not None:
+            self._changes.add((LIST_ROOT, list_id))
         self._array(list_id).remove_range(self.txn, index, count)
 
     def integrate(self, update: bytes) -> None:
-        """Apply an update of another client in the middle of local writes; it is among what ``commit`` returns."""
+        """Apply an update of another client in the middle of local writes; it is among what ``commit`` returns.
+
+        The lists that it begins have to be given to ``follow``.
+        """
         self._end()
         self.begin()
         self._doc.apply_update(self.txn, update)
         self._end()
         self.begin()
+        self._note_all()
+
+    def follow(self, list_id: str) -> None:
+        """Have the changes that others make to a list collected, although nothing was written to it here."""
+        self._array(list_id)
+        if self._changes is not None:
+            self._changes.add((LIST_ROOT, list_id))
+
+    def watch_changes(self) -> set[tuple[str, str]]:
+        """Return a set with the places of all cells, to which those that change are added from now on.
+
+        A place is (root, key), for a list (LIST_ROOT, its id).
+        """
+        self._changes = set()
+        self._note_all()
+        return self._changes
+
+    def _note_all(self) -> None:
+        if self._changes is not None:
+            with self.reading():
+                self._changes.update((root, key) for root in CELL_ROOTS for key in self.maps[root].keys(self.txn))
+            self._changes.update((LIST_ROOT, list_id) for list_id in self._arrays)
 
     # --- reads ---------------------------------------------------------------------------------------------
 
@@ -214,6 +250,9 @@ class Engine:
             self._applied = None
             for subscription in subscriptions:
                 subscription.drop()
+            if self._changes is not None:
+                self._changes.update((root, key) for root, cells in applied.cells.items() for key in cells)
+                self._changes.update((LIST_ROOT, list_id) for list_id, _ in applied.deltas)
         return applied
 
     def _watch(self, lists: Iterable[str]) -> None:

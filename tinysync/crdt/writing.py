@@ -170,6 +170,7 @@ class Writer:
             self._register(child, node_id(node.id, text, child.kind, child.nonce))
             self._register_seeded(child)
         if node.kind == "list":
+            self.engine.follow(node.id)
             self.document.sequence(node.id).apply_delta([{"insert": cells}])
 
     def _write_content(self, node: Node, layer: str) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from tinysync.errors import (
     BadUpdate,
+    DocumentsDiffer,
     EngineFailure,
     KindMismatch,
     LinkClosed,
@@ -22,6 +23,7 @@ from tinysync.model import DeviceId, DocumentId
 from tinysync.peer.opened import OpenDocument
 from tinysync.protocol.events import (
     Acknowledged,
+    DigestReceived,
     DocumentClosed,
     DocumentOpened,
     DocumentRefused,
@@ -56,8 +58,9 @@ MAX_OUTBOX: Final = 4
 class Connection:
     """Drives a session over a link; all in the event loop of the peer.
 
-    ``documents`` are those that the peer shares, ``pass_on`` is called with updates that were new here, and
-    ``changed`` after anything that somebody may be waiting for.
+    ``documents`` are those that the peer shares, ``pass_on`` is called with updates that were new here,
+    ``changed`` after anything that somebody may be waiting for, and ``flush`` to have the session given all that
+    was published.
     """
 
     def __init__(
@@ -65,8 +68,10 @@ class Connection:
         link: Link,
         session: Session,
         documents: dict[DocumentId, SharedDocument],
+        *,
         pass_on: Callable[[Connection, DocumentId, list[bytes]], None],
         changed: Callable[[], None],
+        flush: Callable[[], None],
     ) -> None:
         self.session = session
         self.loop = asyncio.get_running_loop()
@@ -75,6 +80,8 @@ class Connection:
         self.refusals: dict[DocumentId, PeerError | KindMismatch] = {}
         self.failures: dict[DocumentId, str] = {}
         """Why the peer could not go on with a document of which it has not acknowledged anything since."""
+        self.differences: dict[DocumentId, DocumentsDiffer] = {}
+        """Documents that hold something else than the peer's, although they should not."""
         self.waiting_bytes = 0
         """How much arrived and waits to be delivered, over all documents."""
         self.sent = asyncio.Event()
@@ -83,6 +90,7 @@ class Connection:
         self._documents = documents
         self._pass_on = pass_on
         self._changed = changed
+        self.flush = flush
         self._greeting = asyncio.timeout(GREETING_SECONDS)
         self._retries: dict[DocumentId, Backoff] = {}
         self._outbox: deque[bytes] = deque()
@@ -236,6 +244,15 @@ class Connection:
         self._room.set()
         self._changed()
 
+    def compared(self, document: SharedDocument, error: DocumentsDiffer | None) -> None:
+        """Note whether a document is the same as the peer's."""
+        known = self.differences.pop(document.name, None)
+        if error is not None:
+            self.differences[document.name] = error
+            if known is None:
+                logger.error("%s", error)
+        self._changed()
+
     def give_up(self, opened: OpenDocument, error: Exception) -> None:
         """Close one document on the link because this side failed, and try again later if that may help."""
         name = opened.document.name
@@ -270,8 +287,12 @@ class Connection:
                 self.opened[name].arrived(event)
             case SyncRequested(name, state_vector) if name in self.opened:
                 self.opened[name].answer(state_vector)
+            case DigestReceived(name, _, _, _) if name in self.opened:
+                self.opened[name].comparison.received(event)
             case Acknowledged(name, _):
                 self.failures.pop(name, None)
+                if name in self.opened:
+                    self.opened[name].comparison.stir()
             case HelloReceived(_, name):
                 self._greeting.reschedule(None)
                 self.device_name = name

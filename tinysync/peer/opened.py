@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from tinysync.errors import BadUpdate
 from tinysync.model import Delivered, Outcome
+from tinysync.peer import comparing
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -20,14 +21,10 @@ if TYPE_CHECKING:
     from tinysync.protocol.events import UpdatesReceived
 
 
-class Owner(Protocol):
+class Owner(comparing.Owner, Protocol):
     """What an open document needs of its connection."""
 
-    loop: asyncio.AbstractEventLoop
     waiting_bytes: int
-
-    def begin(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run something as long as the link is up."""
 
     def pump(self) -> None:
         """Send what the session has to send."""
@@ -63,6 +60,7 @@ class OpenDocument:
         """The number of the last request of which the answer is in the op log."""
         self.waiting_bytes = 0
         """How much waits for a delivery to end; answers, which were asked for, do not count."""
+        self.comparison = comparing.Comparison(document, documents, owner)
         self._device = device
         self._documents = documents
         self._owner = owner
@@ -80,6 +78,7 @@ class OpenDocument:
     def close(self, *, deliver_rest: bool) -> None:
         """Note that the document is not open on this link any more; what has arrived can still be delivered."""
         self._closed = True
+        self.comparison.close()
         if not deliver_rest:
             self._waiting.clear()
             self._count(-self.waiting_bytes)
@@ -204,6 +203,7 @@ class OpenDocument:
             self.sync()
         if not self._incomplete:
             self._documents.acknowledge(self.document.name, batch[-1].seq)
+            self.comparison.stir()
         self._owner.delivered()
 
 

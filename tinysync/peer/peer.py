@@ -266,7 +266,9 @@ class Peer:
     async def _serve(self, link: Link, url: str | None) -> bool:
         """Exchange documents over a link until it is down; returns whether it held for a while."""
         session = Session(self._device_id, self.device, self._limits)
-        connection = Connection(link, session, self._documents, self._pass_on, self._tell_watchers)
+        connection = Connection(
+            link, session, self._documents, pass_on=self._pass_on, changed=self._tell_watchers, flush=self._flush
+        )
         began = connection.loop.time()
         self._connections[connection] = url
         try:

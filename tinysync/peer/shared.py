@@ -31,6 +31,9 @@ class SharedDocument(Protocol):
     def diff(self, state_vector: bytes) -> list[bytes]:
         """Return what a replica with this state vector lacks; may block. Raises BadUpdate if it is none."""
 
+    def digest(self) -> bytes:
+        """Return a digest of its cells, equal wherever the same updates are held; empty if it has none now."""
+
     def deliver(self, updates: list[bytes], device: DeviceId, done: Callable[[Delivered], None]) -> None:
         """Bring updates into the document as soon as it is free, then call ``done``, from any thread."""
 

@@ -31,13 +31,15 @@ class Goal:
     done: bool = False
 
     async def pursue(self, name: DocumentId, connections: Mapping[Connection, str | None]) -> None:
-        """Look how far the peer is; raises KindMismatch or PeerRefused if it refuses the document."""
+        """Look how far the peer is; raises what keeps it from sharing the document."""
         self._find(connections)
         if self.connection is None:
             self.done = self.url is None
             return
         if name in self.connection.refusals:
             raise self.connection.refusals[name]
+        if name in self.connection.differences:
+            raise self.connection.differences[name]
         opened = self.connection.opened.get(name)
         if opened is None:
             return

@@ -153,6 +153,12 @@ class Channel:
             )
         self.received_seq = seq
 
+    @property
+    def settled(self) -> int | None:
+        """The number of the last frame that came, if it was acknowledged and nothing was asked for since."""
+        settled = self._sent_ack == self.received_seq and self._requested == self._answered
+        return self.received_seq if settled else None
+
     def take_ack(self) -> int | None:
         """Return the number to acknowledge, if it is a new one."""
         if self.acknowledged_seq == self._sent_ack:

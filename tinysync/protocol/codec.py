@@ -17,6 +17,7 @@ from tinysync.protocol.messages import (
     Awareness,
     Bye,
     Code,
+    Digest,
     Error,
     Hello,
     Message,
@@ -167,6 +168,15 @@ _LAYOUT: Final[dict[int, tuple[type[Message], tuple[_Field, ...]]]] = {
     7: (Awareness, (("document", _document), ("state", _Reader.binary))),
     8: (Error, (("code", _code), ("text", _text), ("document", _optional_document))),
     9: (Bye, (("reason", _text),)),
+    10: (
+        Digest,
+        (
+            ("document", _document),
+            ("sent", _Reader.integer),
+            ("received", _Reader.integer),
+            ("digest", _Reader.binary),
+        ),
+    ),
 }
 _NUMBER: Final = {message: number for number, (message, _) in _LAYOUT.items()}
 _NAMES: Final = {message: tuple(name for name, _ in fields) for message, fields in _LAYOUT.values()}

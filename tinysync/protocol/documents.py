@@ -9,6 +9,7 @@ from tinysync.protocol.channel import Channel, ChannelState, Step, Terms
 from tinysync.protocol.events import (
     Acknowledged,
     AwarenessReceived,
+    DigestReceived,
     DocumentClosed,
     DocumentOpened,
     DocumentRefused,
@@ -21,6 +22,7 @@ from tinysync.protocol.messages import (
     Ack,
     Awareness,
     Code,
+    Digest,
     Error,
     Message,
     Open,
@@ -124,6 +126,22 @@ class Documents:
         if channel is not None:
             channel.awareness = state
             self._active[document] = None
+
+    def in_step(self, document: DocumentId) -> tuple[int, int] | None:
+        """Return the numbers of the last frames sent and received, if all of them are durable on both sides.
+
+        None while something is to be sent, on its way or asked for. The peer's are the same, the other way round.
+        """
+        channel = self._open_channel(document)
+        if channel is None or channel.outflow is None:
+            return None
+        sent, received = channel.outflow.settled, channel.settled
+        return None if sent is None or received is None else (sent, received)
+
+    def send_digest(self, document: DocumentId, counts: tuple[int, int], digest: bytes) -> None:
+        """Tell the peer what the document held when ``in_step`` gave these counts, if it gives them still."""
+        if self.in_step(document) == counts:
+            self._outbox.append(Digest(document, *counts, digest))
 
     def acknowledge(self, document: DocumentId, seq: int) -> None:
         """Tell the peer that all it sent for the document up to ``seq`` is in the op log."""
@@ -315,6 +333,12 @@ class Documents:
         if self._channel_for(message.document) is not None:
             self._events.append(AwarenessReceived(message.document, message.state))
 
+    def _on_digest(self, message: Digest) -> None:
+        if self._channel_for(message.document) is not None:
+            self._events.append(
+                DigestReceived(message.document, message.sent, message.received, message.digest),
+            )
+
     def _on_closed(self, message: Error) -> None:
         assert message.document is not None
         channel = self._channels.get(message.document)
@@ -347,5 +371,6 @@ _HANDLERS: Final[dict[type[Message], Callable[[Documents, Any], None]]] = {
     Update: Documents._on_updates,
     Ack: Documents._on_ack,
     Awareness: Documents._on_awareness,
+    Digest: Documents._on_digest,
     Error: Documents._on_closed,
 }

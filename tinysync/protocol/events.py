@@ -83,6 +83,16 @@ class AwarenessReceived:
 
 
 @dataclass(frozen=True, slots=True)
+class DigestReceived:
+    """What the peer's document held when ``Documents.in_step`` gave the counts the other way round."""
+
+    document: DocumentId
+    sent: int
+    received: int
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class PeerErred:
     """The peer closed the link because of an error that it found."""
 
@@ -106,6 +116,7 @@ Event = (
     | UpdatesReceived
     | Acknowledged
     | AwarenessReceived
+    | DigestReceived
     | PeerErred
     | PeerLeft
 )

@@ -99,6 +99,19 @@ class Awareness:
 
 
 @dataclass(frozen=True, slots=True)
+class Digest:
+    """What the sender's document holds while both sides are in step, in short, to find out if they are not.
+
+    ``sent`` is the last ``seq`` it sent, which was acknowledged, and ``received`` the last one it acknowledged.
+    """
+
+    document: DocumentId
+    sent: int
+    received: int
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Error:
     """Closes ``document`` on this link, or the link itself where ``document`` is None.
 
@@ -118,4 +131,4 @@ class Bye:
     reason: str
 
 
-Message = Hello | Open | Sync1 | Sync2 | Update | Ack | Awareness | Error | Bye
+Message = Hello | Open | Sync1 | Sync2 | Update | Ack | Awareness | Digest | Error | Bye

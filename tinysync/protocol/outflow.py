@@ -88,6 +88,12 @@ class Outflow:
         """Whether a diff was asked for and has not been sent yet."""
         return self._diff is not None
 
+    @property
+    def settled(self) -> int | None:
+        """The number of the last frame that was sent, if the peer holds all that was given and owes nothing."""
+        open_work = self.lags or self._queue or self._in_flight or self._diff is not None
+        return None if open_work or self.acknowledged != self.given else self._seq
+
     def give(self, updates: list[bytes]) -> None:
         """Queue updates behind all that was given before."""
         if not updates:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from tinysync.crdt.seed import EPOCH
 from tinysync.errors import UsageError
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
     from tinysync.model import Delivered, DeviceId, Kind
     from tinysync.tracker.replica import Replica
+
+
+DIGEST_BUDGET: Final = 500
+"""How many cells are read in one go for a digest, while the program waits if it wants to write."""
 
 
 class SharingPeer(Protocol):
@@ -63,6 +67,17 @@ class Shared:
         """Return what a replica with this state vector lacks; raises BadUpdate if it is no state vector."""
         with self._replica.reading():
             return self._replica.document.diff(state_vector)
+
+    def digest(self) -> bytes:
+        """Return a digest of what the document holds, empty while updates are parked; from any thread.
+
+        The structure is kept busy only for moments.
+        """
+        while True:
+            with self._replica.reading():
+                digest = self._replica.document.digest(DIGEST_BUDGET)
+            if digest is not None:
+                return digest
 
     def deliver(self, updates: list[bytes], device: DeviceId, done: Callable[[Delivered], None]) -> None:
         """Bring updates into the structure once it is free; ``done`` is called when they are in the op log."""

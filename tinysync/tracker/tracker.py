@@ -160,7 +160,8 @@ class Tracker:
         Every configured peer (each ``connect`` address, and each connected one) must have confirmed that what was
         written here before the call is in its op log; what it held when it was asked is here. ``timeout`` is in
         seconds. Raises SyncTimeout, naming the peers that did not answer in time (all of them while offline), and
-        KindMismatch if a peer has a structure of another kind under this name.
+        KindMismatch if a peer has a structure of another kind under this name; and DocumentsDiffer if a peer
+        turned out to hold something else although it has the same updates.
         """
         with self._replica.reading():
             if self._replica.lock.depth:
