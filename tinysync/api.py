@@ -10,6 +10,7 @@ from tinysync.peer import Peer
 from tinysync.storage.names import document_paths
 from tinysync.tracked.base import Tracked
 from tinysync.tracker import Replica, Tracker, open_replica
+from tinysync.tracker.opening import check_same
 from tinysync.tracker.registry import open_replicas, opening
 from tinysync.transport.addresses import parse_address
 from tinysync.transport.eventloop import running_loop_dispatch
@@ -68,7 +69,8 @@ def track(
       it holds; entries that only the given structure has are added when the name is new or ``version`` is higher
       than before.
     name: names the file (``<folder>/<name>.yaml``) and, among peers, the document; 'home/lights' is a name.
-      Without one nothing is kept on disk. Tracking the name of an open structure again gives the same object.
+      Without one nothing is kept on disk. Tracking the name of an open structure again gives the same object; a
+      callback that is given then is called too.
     callback: called with a ``Change`` after each change, wherever it came from, or with a list of several that
       were made at once.
     persist: False keeps nothing on disk.
@@ -111,6 +113,7 @@ def track(
                 open_replicas[paths.readable] = replica
         else:
             replica = known
+            check_same(replica, structure, version)
             if callback is not None:
                 replica.notifier.add(callback)
     if sync is not None:

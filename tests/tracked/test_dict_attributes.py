@@ -77,3 +77,10 @@ def test_lists_and_sets_have_no_attributes():
     for container in (live.l, live.s):
         with pytest.raises(AttributeError):
             container.name = 1
+
+
+def test_a_misspelt_key_is_not_taken_for_something_private():
+    live = track({"node": 1, "other": 2})
+    names = dir(live)
+    assert {"node", "other", "items", "__len__"} <= set(names)
+    assert not [name for name in names if name.startswith("_") and not name.startswith("__")]

@@ -4,6 +4,7 @@ import datetime as dt
 import os
 import subprocess
 import sys
+import warnings
 from decimal import Decimal
 
 import pytest
@@ -187,6 +188,24 @@ def test_a_damaged_op_file_is_moved_aside_and_the_rest_kept(tmp_path):
     assert_in_agreement(replica)
     replica.close()
     assert list((tmp_path / ".tinysync" / "conf").glob("*.corrupt*"))
+
+
+@pytest.mark.parametrize("loss", ["deleted", "emptied", "cut"])
+def test_without_its_op_log_the_structure_is_what_the_readable_file_says(tmp_path, loss):
+    replica = open_in(tmp_path, {})
+    replica.root.update(a=[1, 2], b={"c": {3}})
+    replica.close()
+    (ops,) = (tmp_path / ".tinysync" / "conf").glob("*.ops")
+    if loss == "deleted":
+        ops.unlink()
+    else:
+        ops.write_bytes(ops.read_bytes()[: 0 if loss == "emptied" else 20])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DamagedFileWarning)
+        replica = open_in(tmp_path, {})
+    assert replica.root == {"a": [1, 2], "b": {"c": {3}}}
+    assert_in_agreement(replica)
+    replica.close()
 
 
 def test_a_second_process_is_refused_with_the_pid_of_the_first(tmp_path):

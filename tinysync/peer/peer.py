@@ -73,6 +73,10 @@ class Peer:
         allow: str | os.PathLike[str] | Iterable[str] | None = None,
         identity: str | os.PathLike[str] | None = None,
     ) -> None:
+        if device is not None and not (isinstance(device, str) and 0 < len(device) <= Limits().max_device_name):
+            raise UsageError(
+                f"device= must be a name of 1 to {Limits().max_device_name} characters, not {device!r}"
+            )
         if isinstance(connect, str):
             raise InvalidAddress(f"connect= takes a list of addresses; write connect=[{connect!r}]")
         self._is_secure = key is not None

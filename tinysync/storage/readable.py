@@ -124,6 +124,12 @@ class ReadableFile:
         with storage_errors("note an edit of", self._path, _ADVICE):
             self._note_content(edit.content)
 
+    def value(self) -> Any | None:
+        """Return what the file holds, None if it holds nothing; raises UnreadableFile and StorageError."""
+        with storage_errors("read", self._path, "See that it is a file that this program may read."):
+            content = self._read()
+        return None if content is None else self._load(content, self._path)
+
     def write(self, value: Any, merged: Edited | None = None) -> WriteOutcome:
         """Make the file hold ``value``, unless it was edited by hand.
 

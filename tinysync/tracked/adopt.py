@@ -32,6 +32,10 @@ _NEW: Final[dict[Kind, Callable[[], Any]]] = {
 """Empty wrappers without the detour over their classes, which would bind each twice."""
 
 
+MOST_STEPS: Final = 10
+"""A path in a message shows at most so many steps, half of them from each end."""
+
+
 def copy_in(value: Any, node: Node | None = None, *steps: Any) -> Any:
     """Return a deep copy of a value, made of plain dicts, lists, sets and scalars, after checking all of it.
 
@@ -168,5 +172,7 @@ def _located(error: UsageError, where: str) -> UsageError:
 
 
 def _place(node: Node | None, steps: Sequence[Any]) -> str:
-    path = [*(node.path() if node is not None else ()), *steps]
-    return "".join(f"[{step!r}]" for step in path) or "the root"
+    path = [f"[{step!r}]" for step in (*(node.path() if node is not None else ()), *steps)]
+    if len(path) > MOST_STEPS:
+        path[MOST_STEPS // 2 : -MOST_STEPS // 2] = ["[...]"]
+    return "".join(path) or "the root"

@@ -111,8 +111,9 @@ class DictWrapper(Tracked, dict[Any, Any]):
             edit.remove(self, name)
 
     def __dir__(self) -> list[str]:
+        names = (name for name in super().__dir__() if name.startswith("__") or not name.startswith("_"))
         keys = (key for key in self if isinstance(key, str) and key.isidentifier() and not key.startswith("_"))
-        return sorted({*super().__dir__(), *keys})
+        return sorted({*names, *keys})
 
     def __reduce_ex__(self, protocol: SupportsIndex, /) -> tuple[Any, ...]:
         entries: Iterator[tuple[Any, Any]] = iter(self.items())

@@ -170,6 +170,10 @@ class Disk:
             raise status.error
         return status
 
+    def readable_value(self, status: Status) -> Any | None:
+        """Return what the readable file holds, None if it holds nothing."""
+        return status.file_value if isinstance(status, Edited) else self._readable.value()
+
     def open_readable(self, replica: Replica, status: Status, *, taken: bool) -> None:
         """Take in a hand edit that was made while the structure was closed, and write the file if it is behind.
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from tinysync.crdt.ids import MAX_VERSION, new_client_id
 from tinysync.crdt.seed import import_content, seed_document
 from tinysync.errors import BadUpdate, KindMismatch, StorageError, UnsupportedValue, UsageError
-from tinysync.storage.readable import Edited
 from tinysync.tracked.adopt import copy_in
 from tinysync.tracked.plain import kind_of
 from tinysync.tracker.disk import Disk, updates_of
@@ -78,12 +77,30 @@ def open_replica(
     return replica
 
 
+def check_same(replica: Replica, structure: Any, version: int) -> None:
+    """See that an open structure is what ``track`` was asked for; raises KindMismatch or UsageError."""
+    if kind_of(copy_in(structure)) != replica.kind:
+        raise KindMismatch(
+            f"{replica.name!r} is open as a {replica.kind}, but a {type(structure).__name__} was given to track();"
+            " give a structure of that kind, or another name",
+        )
+    if version > replica.document.version:
+        raise UsageError(
+            f"{replica.name!r} is open with version={replica.document.version}; close it first to bring in the "
+            f"defaults of version={version}",
+        )
+
+
 def _start(replica: Replica, disk: Disk, default: Any, status: Status, paths: Paths) -> None:
-    """Begin the document of a structure that has no op log, with its readable file's content if there is one."""
+    """Begin the document of a structure that has no op log, with its readable file's content if there is one.
+
+    That may be one that the program wrote itself: then the op log was lost, and the file is what is left.
+    """
     version = replica.document.version
     updates = seed_document(default, version)
-    if isinstance(status, Edited):
-        content = copy_in(status.file_value)
+    value = disk.readable_value(status)
+    if value is not None:
+        content = copy_in(value)
         if kind_of(content) != replica.kind:
             raise KindMismatch(
                 f"{paths.readable} holds a {kind_of(content)}, but a {replica.kind} was given to track(); "

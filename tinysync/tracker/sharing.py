@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 from tinysync.crdt.seed import EPOCH
-from tinysync.errors import UsageError
+from tinysync.errors import StructureClosed, UsageError
 from tinysync.model import DocumentId, Outcome
 
 if TYPE_CHECKING:
@@ -134,6 +134,8 @@ class Sharing:
     def wait_synced(self, timeout: float | None) -> None:
         """Wait for all peers, doing meanwhile what they deliver."""
         peers = [peer for peer, _ in self._peers if not peer.closed]
+        if self._replica.closed:
+            raise StructureClosed(f"cannot wait for the peers of {self._name!r}: it is closed")
         if not peers:
             raise UsageError(f"{self._replica.handle!r} has no open peer to wait for: track it with sync=...")
         deadline = None if timeout is None else time.monotonic() + timeout
