@@ -81,7 +81,7 @@ def track(
     durability: 'os': a change survives kill -9 once the call has returned; 'disk': a power cut, too.
     history: how long earlier states can be asked for; ``History(days=30, megabytes=10)`` if nothing is said.
     dispatch: called with a function that applies the changes of other devices and hand edits, to run it on a
-      thread of the program's choosing (``root.after_idle``); inside a running asyncio loop the default is that
+      thread of the program's choosing (``queue.put``); inside a running asyncio loop the default is that
       loop. Otherwise they arrive between two changes of the program, on a thread of their own: iterate in
       ``with x:`` or over ``tracker(x).snapshot()``.
 

@@ -5,6 +5,8 @@ import socket
 import subprocess
 import sys
 
+import pytest
+
 from .documents import ROOT
 
 EXAMPLES = ROOT / "examples"
@@ -39,6 +41,33 @@ def test_a_hand_edit_of_the_configuration_is_there_at_the_next_run(tmp_path):
 def test_two_devices_in_one_event_loop(tmp_path):
     lines = run(tmp_path, "asyncio_sensors.py").splitlines()
     assert all(room in lines[-1] for room in ("kitchen", "hall", "attic"))
+
+
+ROOMS = ("kitchen", "hall", "attic")
+
+
+def shows_the_readings(line):
+    return all(f"{room} " in line for room in ROOMS) and line.count("°C") == len(ROOMS)
+
+
+def test_a_thread_with_a_queue(tmp_path):
+    lines = run(tmp_path, "thread_readings.py").splitlines()
+    assert "a task of its own" in lines
+    assert shows_the_readings(lines[-1])
+
+
+def test_textual(tmp_path):
+    pytest.importorskip("textual")
+    assert shows_the_readings(run(tmp_path, "textual_readings.py").splitlines()[-1])
+
+
+def test_tk(tmp_path):
+    tkinter = pytest.importorskip("tkinter")
+    try:
+        tkinter.Tk().destroy()
+    except tkinter.TclError as error:
+        pytest.skip(f"there is no display: {error}")
+    assert shows_the_readings(run(tmp_path, "tk_readings.py").splitlines()[-1])
 
 
 def test_the_demo_ends_with_equal_files(tmp_path):
