@@ -4,8 +4,8 @@
 
 ``app.call_later`` is the ``dispatch=`` of a Textual app: it may be called from any thread and does not wait.
 (``call_from_thread`` waits, and refuses to be called from the app's own thread; changes are dispatched from there
-too, when a transaction ends that kept them waiting.) Without ``dispatch=`` the changes would come into the app's event
-loop as well, as ``track`` is called in it, but outside the context in which Textual runs an app's methods.
+too, when a transaction ends that kept them waiting.) Without ``dispatch=`` the changes would come into the app's
+event loop as well, as ``track`` is called in it, but outside the context in which Textual runs an app's methods.
 """
 
 import sys

@@ -4,9 +4,9 @@
 
 Tk must be used from the thread that runs its main loop only. ``root.after_idle`` and ``root.event_generate`` are
 no way around that: called from another thread they wait for the main loop (for ever, if that waits for the other
-thread just then), raise RuntimeError while it is not running, and in a Tcl that was built without threads they break
-it. So the changes of others go into a queue, which the main loop looks into many times a second. Nothing changes,
-and no callback runs, anywhere but between two events of Tk.
+thread just then), raise RuntimeError while it is not running, and break a Tcl that was built without threads. So
+the changes of others go into a queue, which the main loop looks into many times a second. Nothing changes, and no
+callback runs, anywhere but between two events of Tk.
 """
 
 import queue
