@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgpack
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -123,6 +124,9 @@ HOSTILE = {
     "undefined": _update(_element(b"\x08\x01\x7f")),
     "a buffer that is no cell": _update(_element(b"\x08\x01\x74\x02\xc1\xc1")),
     "a binary that is no cell": _update(_entry(b"\x03\x02\xc1\xc1")),
+    "a cell that is an array": _update(_entry(b"\x03\x02\x91\x01")),
+    "a cell that is a map": _update(_element(b"\x08\x01\x74\x01\x80")),
+    "an array in a tuple": _update(_entry(b"\x03\x04" + msgpack.packb(msgpack.ExtType(2, b"\x91\x90")))),
     "an endless number": _update(_element(b"\x08\x01\x7d" + b"\xff" * 20)),
     "a long form of a number": b"\x81\x00\x01\x01\x00\x00\x01\x00",
     "a long form of zero": b"\x80\x00\x00",

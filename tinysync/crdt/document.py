@@ -7,7 +7,10 @@ the document shows. All methods are called under the lock of the tracker that ow
 
 from __future__ import annotations
 
+import math
+import os
 import time
+import weakref
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -83,6 +86,7 @@ class Document:
         self._moved: set[str] = set()
         self.engine = Engine(new_client_id(0))
         self._digest: CellDigest | None = None
+        _documents.add(self)
 
     # --- opening and rebuilding ----------------------------------------------------------------------------
 
@@ -285,6 +289,11 @@ class Document:
         self._renew_wanted = False
         self._edited = True
 
+    def was_forked(self) -> None:
+        """Take a new client id at the next edit: the process that was forked goes on with the old one."""
+        self._renew_wanted = True
+        self._renewed_at = -math.inf
+
     def renew_client_id(self) -> None:
         """Go on under a client id that was never used."""
         engine = Engine(new_client_id(max(self._highest_session, self.engine.client_id)))
@@ -376,3 +385,15 @@ class Document:
     def view(self) -> Any:
         """Return the plain structure that the document shows, computed from the document alone."""
         return view(self.engine, self.kind)
+
+
+_documents: weakref.WeakSet[Document] = weakref.WeakSet()
+
+
+def _note_fork() -> None:
+    for document in _documents:
+        document.was_forked()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_note_fork)

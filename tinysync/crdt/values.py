@@ -13,7 +13,7 @@ import math
 from decimal import Decimal
 from enum import IntEnum
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 from uuid import UUID
 
 import msgpack
@@ -252,17 +252,38 @@ def unpack(packed: bytes) -> Any:
     return _unpack(packed, 0)
 
 
-def _unpack(packed: bytes, depth: int, *, in_key: bool = False) -> Any:
+def _unpack(packed: bytes, depth: int, *, in_key: bool = False, arrays: int = 0) -> Any:
+    """Return the one value in packed bytes, which may hold so many arrays, and no maps.
+
+    What has no place in a cell is refused as soon as it is met: a byte for an empty map takes 64 in memory.
+    """
     if depth > MAX_DEPTH + 2:
         raise BadUpdate("a cell nests too deep")
 
+    def list_hook(items: list[Any]) -> list[Any]:
+        nonlocal arrays
+        arrays -= 1
+        if arrays < 0:
+            raise BadUpdate("a cell with an array where none belongs")
+        return items
+
+    def map_hook(_: object) -> NoReturn:
+        raise BadUpdate("a cell with a map")
+
     def ext_hook(code: int, data: bytes) -> Any:
         if code == Ext.CANONICAL and in_key:
-            return _from_canonical(*_unpack(data, depth + 1))
+            return _from_canonical(*_unpack(data, depth + 1, arrays=1))
         return _from_ext(code, data, depth, in_key=in_key)
 
     try:
-        return msgpack.unpackb(packed, ext_hook=ext_hook, strict_map_key=False, use_list=True)
+        return msgpack.unpackb(
+            packed,
+            ext_hook=ext_hook,
+            list_hook=list_hook,
+            object_pairs_hook=map_hook,
+            strict_map_key=False,
+            use_list=True,
+        )
     except BadUpdate:
         raise
     except (ValueError, TypeError, ArithmeticError, RecursionError) as error:
@@ -284,20 +305,20 @@ def _from_ext(code: int, data: bytes, depth: int, *, in_key: bool) -> Any:  # no
         case Ext.DATETIME:
             return dt.datetime.fromisoformat(data.decode())
         case Ext.TIMEDELTA:
-            days, seconds, microseconds = _unpack(data, depth + 1)
+            days, seconds, microseconds = _unpack(data, depth + 1, arrays=1)
             return dt.timedelta(days, seconds, microseconds)
         case Ext.DECIMAL:
             return Decimal(data.decode())
         case Ext.UUID:
             return UUID(bytes=data)
         case Ext.COMPLEX:
-            real, imaginary = _unpack(data, depth + 1)
+            real, imaginary = _unpack(data, depth + 1, arrays=1)
             return complex(real, imaginary)
         case Ext.KEYED:
-            key, value = _unpack(data, depth + 1)
+            key, value = _unpack(data, depth + 1, arrays=1)
             return Keyed(_unpack(key, depth + 1), _unpack(value, depth + 1))
         case Ext.REFERENCE:
-            kind, nonce = _unpack(data, depth + 1)
+            kind, nonce = _unpack(data, depth + 1, arrays=1)
             is_generation = type(nonce) is int and 0 <= nonce <= MAX_GENERATION
             if kind not in range(len(KINDS)) or not (is_generation or type(nonce) is bytes):
                 raise BadUpdate("a reference of a strange kind or with a strange nonce")
@@ -305,13 +326,13 @@ def _from_ext(code: int, data: bytes, depth: int, *, in_key: bool) -> Any:  # no
         case Ext.TOMBSTONE:
             return TOMBSTONE
         case Ext.AT:
-            client, clock, time, device = map(int, _unpack(data, depth + 1))
+            client, clock, time, device = map(int, _unpack(data, depth + 1, arrays=1))
             return At((client, clock), (time, device))
     raise BadUpdate(f"a cell of unknown type {code}")
 
 
 def _scalars(data: bytes, depth: int, *, in_key: bool) -> list[Any]:
-    items: list[Any] = _unpack(data, depth + 1, in_key=in_key)
+    items: list[Any] = _unpack(data, depth + 1, in_key=in_key, arrays=1)
     if any(type(item) not in SCALAR_TYPES and type(item) is not Fraction for item in items):
         raise BadUpdate("a tuple or frozenset that holds no plain values")
     return items
