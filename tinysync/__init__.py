@@ -33,12 +33,19 @@ from tinysync.errors import (
 from tinysync.group import Key, pair
 from tinysync.model import Change, History
 from tinysync.peer import Peer
+from tinysync.storage.format import Format
+from tinysync.storage.json_format import JSON
+from tinysync.storage.pickle_format import Pickle
+from tinysync.storage.plain import Vocabulary
+from tinysync.storage.yaml_format import YAML, UnsafeYAML
 from tinysync.tracked.dicts import DictWrapper
 from tinysync.tracked.lists import ListWrapper
 from tinysync.tracked.sets import SetWrapper
 from tinysync.tracker import Mark, Subscription, Tracker
 
 __all__ = [
+    "JSON",
+    "YAML",
     "BadUpdate",
     "Change",
     "DamagedFileWarning",
@@ -48,6 +55,7 @@ __all__ = [
     "DocumentsDiffer",
     "EndlessCallbacks",
     "EngineFailure",
+    "Format",
     "History",
     "InsecureFile",
     "InvalidAddress",
@@ -63,6 +71,7 @@ __all__ = [
     "Peer",
     "PeerError",
     "PeerRefused",
+    "Pickle",
     "ProtocolError",
     "SetWrapper",
     "StorageError",
@@ -74,8 +83,10 @@ __all__ = [
     "Tracker",
     "TransactionBusy",
     "UnreadableFile",
+    "UnsafeYAML",
     "UnsupportedValue",
     "UsageError",
+    "Vocabulary",
     "pair",
     "track",
     "tracker",

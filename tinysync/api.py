@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, overload
 from tinysync.errors import InvalidName, UsageError
 from tinysync.model import History
 from tinysync.peer import Peer
+from tinysync.storage.format import Format
 from tinysync.storage.names import document_paths
+from tinysync.storage.yaml_format import YAML
 from tinysync.tracked.base import Tracked
 from tinysync.tracker import Replica, Tracker, open_replica
 from tinysync.tracker.opening import check_same
@@ -31,7 +33,7 @@ class Options(TypedDict, total=False):
     """The keyword options of ``track``."""
 
     callback: Callback | None
-    persist: bool
+    persist: bool | Format | type[Format]
     folder: str | os.PathLike[str]
     sync: str | Peer | None
     version: int
@@ -53,7 +55,7 @@ def track(
     name: str | None = None,
     *,
     callback: Callback | None = None,
-    persist: bool = True,
+    persist: bool | Format | type[Format] = True,
     folder: str | os.PathLike[str] = ".",
     sync: str | Peer | None = None,
     version: int = 0,
@@ -68,12 +70,14 @@ def track(
     structure: what it starts with (the defaults). If there is a file or a state for ``name`` already, that is what
       it holds; entries that only the given structure has are added when the name is new or ``version`` is higher
       than before.
-    name: names the file (``<folder>/<name>.yaml``) and, among peers, the document; 'home/lights' is a name.
-      Without one nothing is kept on disk. Tracking the name of an open structure again gives the same object; a
-      callback that is given then is called too.
+    name: names the file (``<folder>/<name>.yaml``, or what ``persist`` says) and, among peers, the document;
+      'home/lights' is a name. Without one nothing is kept on disk. Tracking the name of an open structure again
+      gives the same object; a callback that is given then is called too.
     callback: called with a ``Change`` after each change, wherever it came from, or with a list of several that
       were made at once.
-    persist: False keeps nothing on disk.
+    persist: how it is kept, a class or an instance: YAML (the same as True), JSON, or a Format of your own; these
+      may be exchanged from one run to the next. Pickle and UnsafeYAML hold any Python objects, can execute code
+      when they are loaded, and cannot be synced. False keeps nothing on disk.
     folder: where the files lie: ``<name>.yaml`` for people, and ``.tinysync/<name>/`` with the state.
     sync: a ``Peer``, or the ``ws://`` address of one to connect to. Changes made offline are exchanged when the
       peer is there again.
@@ -92,11 +96,18 @@ def track(
     if callback is not None and not callable(callback):
         raise UsageError(f"callback= must be a function that takes the changes, not {callback!r}")
     _check_options(name, sync, durability, history)
-    paths = document_paths(name, folder) if name is not None else None
-    if not persist:
+    file_format = _format_of(persist, name)
+    if sync is not None and file_format is not None and file_format.vocabulary is None:
+        raise UsageError(
+            f"what {type(file_format).__name__} keeps holds any Python objects, and can execute code when it is"
+            " loaded: it cannot be synced; use persist=YAML or persist=JSON"
+        )
+    suffix = file_format.suffix if file_format is not None else YAML.suffix
+    paths = document_paths(name, folder, suffix) if name is not None else None
+    if file_format is None:
         paths = None
     with opening:
-        known = open_replicas.get(paths.readable) if paths is not None else None
+        known = open_replicas.get(paths.state) if paths is not None else None
         if known is None:
             replica = open_replica(
                 structure,
@@ -107,10 +118,16 @@ def track(
                 dispatch=dispatch or running_loop_dispatch(),
                 durability=durability,
                 history=history,
+                file_format=file_format,
             )
             if paths is not None:
-                replica.on_close(lambda: open_replicas.pop(paths.readable, None))
-                open_replicas[paths.readable] = replica
+                replica.on_close(lambda: open_replicas.pop(paths.state, None))
+                open_replicas[paths.state] = replica
+        elif paths is not None and known.disk is not None and known.disk.path != paths.readable:
+            raise UsageError(
+                f"{name!r} is open as {known.disk.path.name}; close it with tracker(x).close() before it is opened"
+                f" as {paths.readable.name}"
+            )
         else:
             replica = known
             check_same(replica, structure, version)
@@ -139,6 +156,20 @@ def _check_options(name: object, sync: object, durability: object, history: obje
         raise UsageError(f"durability= must be 'os' or 'disk', not {durability!r}")
     if history is not None and not isinstance(history, History):
         raise UsageError(f"history= must be a History(days=..., megabytes=...), not {history!r}")
+
+
+def _format_of(persist: object, name: object) -> Format | None:
+    if persist is True:
+        return YAML()
+    if persist is False:
+        return None
+    if name is None:
+        raise UsageError("a structure needs a name to be kept: track(structure, 'name', persist=...)")
+    if isinstance(persist, type) and issubclass(persist, Format):
+        return persist()
+    if isinstance(persist, Format):
+        return persist
+    raise UsageError(f"persist= must be True, False, or a Format such as YAML or JSON, not {persist!r}")
 
 
 def _share(replica: Replica, sync: str | Peer) -> None:

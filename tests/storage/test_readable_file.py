@@ -11,9 +11,9 @@ from tinysync.errors import DamagedFileWarning, StorageError
 from tinysync.storage.atomic import replace_file
 from tinysync.storage.merge import apply_edits
 from tinysync.storage.names import document_paths
+from tinysync.storage.plain import SAFE_YAML
 from tinysync.storage.readable import Edited, Missing, ReadableFile, Unreadable, Untouched, Written
-from tinysync.storage.yaml_dump import dump_yaml
-from tinysync.storage.yaml_load import load_yaml
+from tinysync.storage.yaml_format import YAML
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def file(request, paths):
 
 
 def new_file(paths, durability="os"):
-    return ReadableFile(paths, dump_yaml, load_yaml, durability)
+    return ReadableFile(paths, YAML(), SAFE_YAML, durability)
 
 
 def edit(paths, text):
@@ -363,7 +363,7 @@ def test_no_edit_is_ever_lost(tmp_path_factory, steps):
         if step == "edit":
             text = "" if broken or not paths.readable.exists() else paths.readable.read_text()
             broken = False
-            settle_text = text or dump_yaml(live).decode()
+            settle_text = text or YAML().dump(live).decode()
             edit(paths, f"{settle_text}edit{number}: 1\n")
             edits.append(f"edit{number}")
         elif step == "empty" and not broken and not settle():
@@ -387,5 +387,5 @@ def test_no_edit_is_ever_lost(tmp_path_factory, steps):
     if not broken:
         assert not settle()
         assert set(edits) <= set(live)
-        assert load_yaml(paths.readable.read_bytes(), "") == live
+        assert YAML().load(paths.readable.read_bytes(), "") == live
     file.close()

@@ -28,6 +28,7 @@ class Structure:
     marks: list[int] = field(default_factory=list)
     root: Any = None
     shadows: dict[Node, Any] = field(default_factory=dict)
+    holds_anything: bool = False
 
     def edit(
         self,

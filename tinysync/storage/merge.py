@@ -2,7 +2,8 @@
 
 Three values take part: *base*, what the file said when the program last wrote it; *edited*, what it says now;
 and *live*, the structure, which may have moved on since, and holds what the file cannot say. Base and edited are
-readable values (see :mod:`tinysync.storage.plain`).
+readable values of the file's format (see :mod:`tinysync.storage.plain`). Where a format has no sets, a list in the
+file is a set if it stands where the structure has one.
 """
 
 from __future__ import annotations
@@ -13,15 +14,16 @@ from typing import TYPE_CHECKING, Any
 from tinysync.errors import KindMismatch
 from tinysync.shortest_edit import equal_pairs
 from tinysync.storage.alignment import same_element_pairs
-from tinysync.storage.plain import identity, in_type_of, readable_keys, to_readable
+from tinysync.storage.plain import SAFE_YAML, identity, in_order
 
 if TYPE_CHECKING:
     from collections.abc import Container, Hashable, Iterable
 
     from tinysync.model import Kind
+    from tinysync.storage.plain import Vocabulary
 
 
-def apply_edits(live: Any, base: Any | None, edited: Any) -> None:
+def apply_edits(live: Any, base: Any | None, edited: Any, vocabulary: Vocabulary = SAFE_YAML) -> None:
     """Change ``live``, a dict, list or set, by the difference between ``base`` and ``edited``.
 
     What differs is written by ``d[key] = value``, ``del d[key]``, ``s.add``, ``s.discard``, ``l[i] = value``,
@@ -30,24 +32,17 @@ def apply_edits(live: Any, base: Any | None, edited: Any) -> None:
     edit wins where both changed the same; the rest of both stays. ``base=None``: the file counts as an edit of
     live as it is. Raise KindMismatch, before any change, if ``edited`` is another kind of container than live.
     """
-    if _kind(live) is None or _kind(live) != _kind(edited):
+    merge = _Merge(vocabulary)
+    if kind_in_file(live) is None or not merge.may_be(live, edited):
         raise KindMismatch(
-            f"The readable file holds a {_kind(edited) or type(edited).__name__} where the structure is a"
-            f" {_kind(live)}; give the file that form, or move it away to have it written anew."
+            f"The readable file holds a {kind_in_file(edited) or type(edited).__name__} where the structure is a"
+            f" {kind_in_file(live)}; give the file that form, or move it away to have it written anew."
         )
-    _apply(live, base if _kind(base) == _kind(live) else to_readable(live), edited)
+    merge.apply(live, base if merge.may_be(live, base) else vocabulary.readable(live), edited)
 
 
-def _apply(live: Any, base: Any, edited: Any) -> None:
-    if isinstance(live, dict):
-        _apply_to_dict(live, base, edited)
-    elif isinstance(live, list):
-        _apply_to_list(live, base, edited)
-    else:
-        _apply_to_set(live, base, edited)
-
-
-def _kind(value: Any) -> Kind | None:
+def kind_in_file(value: Any) -> Kind | None:
+    """Return as which kind of container a value stands in a file."""
     if isinstance(value, dict):
         return "dict"
     if isinstance(value, list):
@@ -55,56 +50,102 @@ def _kind(value: Any) -> Kind | None:
     return "set" if isinstance(value, set) else None
 
 
-def _apply_to_dict(live: dict[Any, Any], base: dict[Any, Any], edited: dict[Any, Any]) -> None:
-    keys = _by_identity(live)
-    before = dict.fromkeys(map(identity, base))
-    after = {identity(name): name for name in edited}
-    # Deletions first: a key that only changed its type, 1 to True, is the same key for a dict.
-    for mark in before:
-        if mark not in after and mark in keys:
-            del live[keys.pop(mark)]
-    for mark, name in after.items():
-        value, old = edited[name], base.get(name) if mark in before else None
-        if mark in before and identity(value) == identity(old):
-            continue
-        if mark in keys:
-            key = keys[mark]
-            if _differs(live[key], value) and not _apply_inside(live[key], old, value):
-                live[key] = in_type_of(live[key], value)
+class _Merge:
+    """Merging with what one format can say."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._vocabulary = vocabulary
+
+    def may_be(self, live: Any, readable: Any) -> bool:
+        """Tell whether a readable value can stand for a container of the kind of a live one."""
+        kind = kind_in_file(live)
+        if kind == "set" and not self._vocabulary.sets:
+            return isinstance(readable, list) and all(map(_can_be_element, readable))
+        return kind is not None and kind == kind_in_file(readable)
+
+    def apply(self, live: Any, base: Any, edited: Any) -> None:
+        """Apply an edit to a container; base and edited can stand for one of its kind."""
+        if isinstance(live, dict):
+            self._apply_to_dict(live, base, edited)
+        elif isinstance(live, list):
+            self._apply_to_list(live, base, edited)
         else:
-            live[name] = value
+            self._apply_to_set(live, base, edited)
 
+    def _apply_to_dict(self, live: dict[Any, Any], base: dict[Any, Any], edited: dict[Any, Any]) -> None:
+        keys = _by_identity(self._vocabulary.names(live))
+        before = dict.fromkeys(map(identity, base))
+        after = {identity(name): name for name in edited}
+        # Deletions first: a key that only changed its type, 1 to True, is the same key for a dict.
+        for mark in before:
+            if mark not in after and mark in keys:
+                del live[keys.pop(mark)]
+        for mark, name in after.items():
+            value, old = edited[name], base.get(name) if mark in before else None
+            if mark in before and identity(value) == identity(old):
+                continue
+            if mark in keys:
+                key = keys[mark]
+                if self._differs(live[key], value) and not self._apply_inside(live[key], old, value):
+                    live[key] = self._vocabulary.in_type_of(live[key], value)
+            else:
+                live[self._vocabulary.key_like(live, name)] = value
 
-def _apply_to_set(live: set[Any], base: set[Any], edited: set[Any]) -> None:
-    elements = _by_identity(live)
-    before = dict.fromkeys(map(identity, base))
-    after = {identity(name): name for name in edited}
-    for mark in before:
-        if mark not in after and mark in elements:
-            live.discard(elements[mark])
-    for mark, name in after.items():
-        if mark not in before and mark not in elements:
-            live.add(name)
+    def _apply_to_set(self, live: set[Any], base: Iterable[Any], edited: Iterable[Any]) -> None:
+        elements = _by_identity(self._vocabulary.element_names(live))
+        before = dict.fromkeys(map(identity, base))
+        after = {identity(name): name for name in edited}
+        for mark in before:
+            if mark not in after and mark in elements:
+                live.discard(elements[mark])
+        for mark, name in after.items():
+            if mark not in before and mark not in elements:
+                live.add(self._vocabulary.element_like(live, name))
 
-
-def _apply_to_list(live: list[Any], base: list[Any], edited: list[Any]) -> None:
-    plan = _Plan(to_readable(live), base, edited)
-    # From the end, so that the indices before stay what they are.
-    index = len(live)
-    while index >= 0:
-        values = plan.insertions.get(index)
-        if values:
-            live[index:index] = values
-        stop = index
-        while index and index - 1 in plan.deletions:
+    def _apply_to_list(self, live: list[Any], base: list[Any], edited: list[Any]) -> None:
+        plan = _Plan(self._vocabulary.readable(live), base, edited)
+        # From the end, so that the indices before stay what they are.
+        index = len(live)
+        while index >= 0:
+            values = plan.insertions.get(index)
+            if values:
+                live[index:index] = values
+            stop = index
+            while index and index - 1 in plan.deletions:
+                index -= 1
+            if index < stop:
+                del live[index:stop]
+                continue
             index -= 1
-        if index < stop:
-            del live[index:stop]
-            continue
-        index -= 1
-        change = plan.changes.get(index)
-        if change and _differs(live[index], change[1]) and not _apply_inside(live[index], *change):
-            live[index] = in_type_of(live[index], change[1])
+            change = plan.changes.get(index)
+            if change and self._differs(live[index], change[1]) and not self._apply_inside(live[index], *change):
+                live[index] = self._vocabulary.in_type_of(live[index], change[1])
+
+    def _apply_inside(self, live: Any, base: Any, edited: Any) -> bool:
+        """Apply an edit inside a container; return False if it is no container, or becomes another kind."""
+        if not self.may_be(live, edited):
+            return False
+        if not self.may_be(live, base):
+            # Both made the container: dicts and sets are united; of two lists that would double what is in both.
+            base = self._vocabulary.readable(live) if isinstance(live, list) else type(edited)()
+        self.apply(live, base, edited)
+        return True
+
+    def _differs(self, live: Any, readable: Any) -> bool:
+        said = self._vocabulary.readable(live)
+        if isinstance(live, frozenset) and isinstance(said, list) and isinstance(readable, list):
+            readable = in_order(readable)
+        return identity(said) != identity(readable)
+
+
+def _can_be_element(readable: Any) -> bool:
+    if isinstance(readable, list):
+        return all(map(_can_be_element, readable))
+    return not isinstance(readable, dict)
+
+
+def _by_identity(names: dict[Any, Any]) -> dict[Hashable, Any]:
+    return {identity(name): key for name, key in names.items()}
 
 
 class _Plan:
@@ -151,23 +192,3 @@ def _inserted_by_both(
             pairs = equal_pairs([identity(edited[n]) for n in new], [identity(live[n]) for n in new_live])
             found.update((new[a], new_live[b]) for a, b in pairs)
     return found
-
-
-def _apply_inside(live: Any, base: Any, edited: Any) -> bool:
-    """Apply an edit inside a container; return False if it is no container, or becomes another kind."""
-    kind = _kind(live)
-    if kind is None or kind != _kind(edited):
-        return False
-    if _kind(base) != kind:
-        # Both made the container: dicts and sets are united; of two lists that would double what is in both.
-        base = to_readable(live) if kind == "list" else type(edited)()
-    _apply(live, base, edited)
-    return True
-
-
-def _differs(live: Any, readable: Any) -> bool:
-    return identity(to_readable(live)) != identity(readable)
-
-
-def _by_identity(keys: Iterable[Any]) -> dict[Hashable, Any]:
-    return {identity(name): key for name, key in readable_keys(keys).items()}

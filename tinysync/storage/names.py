@@ -32,16 +32,16 @@ class Paths:
     state: Path
 
 
-def document_paths(name: str, folder: str | os.PathLike[str]) -> Paths:
+def document_paths(name: str, folder: str | os.PathLike[str], suffix: str = ".yaml") -> Paths:
     """Return the absolute paths of the structure ``name`` under ``folder``; touch nothing.
 
-    Slashes in the name are folders of the readable file: ``home/lights`` lies in ``home/lights.yaml``. Its state
-    is one folder, so that ``home`` and ``home/lights`` do not lie in each other. Raise InvalidName for a name
-    that is not a relative path on every system.
+    ``suffix`` is that of the readable file. Slashes in the name are folders of that file: ``home/lights`` lies in
+    ``home/lights.yaml``. Its state is one folder, whatever the suffix, so that ``home`` and ``home/lights`` do not
+    lie in each other. Raise InvalidName for a name that is not a relative path on every system.
     """
     _check(name)
     root = Path(folder).absolute()
-    return Paths(root / f"{name}.yaml", root / STATE_ROOT / _one_component(name))
+    return Paths(root / f"{name}{suffix}", root / STATE_ROOT / _one_component(name))
 
 
 def _one_component(name: str) -> str:

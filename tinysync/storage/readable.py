@@ -4,29 +4,24 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
-from tinysync.errors import UnreadableFile
+from tinysync.errors import StorageError, UnreadableFile
 from tinysync.storage.atomic import replace_file
 from tinysync.storage.base import BaseFile, digest
 from tinysync.storage.failures import storage_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from pathlib import Path
 
     from tinysync.storage.atomic import Durability
+    from tinysync.storage.format import Format
     from tinysync.storage.names import Paths
+    from tinysync.storage.plain import Vocabulary
 
 _SETTLING_SECONDS: Final = 0.05
 _SETTLING_ROUNDS: Final = 40
 _ADVICE: Final = "See that the place is there, writable and not full."
-
-
-class Load(Protocol):
-    """Turns the bytes of a file into a structure, None if it holds nothing; raises UnreadableFile."""
-
-    def __call__(self, data: bytes, place: object) -> Any:
-        """Return the structure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +70,14 @@ class ReadableFile:
     """
 
     def __init__(
-        self, paths: Paths, dump: Callable[[Any], bytes], load: Load, durability: Durability = "os"
+        self, paths: Paths, file_format: Format, vocabulary: Vocabulary, durability: Durability = "os"
     ) -> None:
         self._path = paths.readable
         self._state = paths.state
-        self._dump = dump
-        self._load = load
+        self._format = file_format
+        self._vocabulary = vocabulary
         self._durability: Durability = durability
-        self._base = BaseFile(paths.state / "base", durability)
+        self._base = BaseFile(paths.state / base_name(file_format.suffix), durability)
         self._refused: tuple[bytes, Unreadable] | None = None
         self._prepared: tuple[bytes, Any] | None = None
 
@@ -156,6 +151,15 @@ class ReadableFile:
                 replaced = self._replace(content, data)
         return Written()
 
+    def _dump(self, value: Any) -> bytes:
+        try:
+            return self._format.dump(self._vocabulary.readable(value))
+        except ValueError as error:
+            raise StorageError(f"{self._path} cannot be written in this format: {error}") from error
+
+    def _load(self, data: bytes, place: Path) -> Any:
+        return load_file(self._format, data, place)
+
     def close(self) -> None:
         """Close what is open."""
         self._base.close()
@@ -227,3 +231,18 @@ class ReadableFile:
             time.sleep(_SETTLING_SECONDS - age)
             content = self._read()
         return content
+
+
+def base_name(suffix: str) -> str:
+    """Return the name of the file that holds what is known of the readable file in one format."""
+    return "base" if suffix == ".yaml" else f"base{suffix}"
+
+
+def load_file(file_format: Format, data: bytes, place: Path) -> Any:
+    """Return what a file's content says; raises UnreadableFile if it says nothing sensible."""
+    try:
+        return file_format.load(data, place)
+    except ValueError as error:
+        raise UnreadableFile(
+            f"{place}: {error}. The file was left as it is; correct it, or move it away to have it written anew."
+        ) from error

@@ -89,6 +89,11 @@ def snapshot_name(digest: str) -> str:
     return f"{_SNAPSHOT_PREFIX}{digest}{_SNAPSHOT_SUFFIX}"
 
 
+def is_of_op_log(name: str) -> bool:
+    """Tell whether a file of a state folder holds updates."""
+    return OPS_SUFFIX in name or name.startswith(_SNAPSHOT_PREFIX)
+
+
 def encode_snapshot(update: bytes, replaces: list[str], time_ms: int, version: int, chain: Chain) -> bytes:
     """Return a compacted state as a file. What it replaces has a record of its own: it may survive the update."""
     parts = [pack([replaces, time_ms]), pack(update), pack([version, chain.packed()])]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 
 from tinysync.storage.plain import text_of, to_readable
+from tinysync.storage.yaml_objects import ObjectDumper
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -40,8 +41,9 @@ def register_plain_types(
     dict_types: Iterable[type], list_types: Iterable[type], set_types: Iterable[type]
 ) -> None:
     """Make yaml's own dumpers, safe and not, write these types as plain mappings, sequences and sets."""
-    for name in ("SafeDumper", "CSafeDumper", "Dumper", "CDumper"):
-        dumper: Any = getattr(yaml, name, None)
+    names = ("SafeDumper", "CSafeDumper", "Dumper", "CDumper")
+    dumpers: list[Any] = [ObjectDumper, *(getattr(yaml, name, None) for name in names)]
+    for dumper in dumpers:
         if dumper is not None:
             for types, represent in (
                 (dict_types, dumper.represent_dict),

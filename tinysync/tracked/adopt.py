@@ -12,7 +12,7 @@ from tinysync.errors import InvalidValue, UnsupportedValue, UsageError
 from tinysync.tracked.base import bind
 from tinysync.tracked.dicts import DictWrapper
 from tinysync.tracked.lists import ListWrapper
-from tinysync.tracked.plain import ALWAYS_HELD, kind_of
+from tinysync.tracked.plain import ALWAYS_HELD, CONTAINERS, kind_of
 from tinysync.tracked.sets import SetWrapper
 
 if TYPE_CHECKING:
@@ -41,10 +41,13 @@ def copy_in(value: Any, node: Node | None = None, *steps: Any) -> Any:
 
     The value is to be at ``steps`` (keys and indices) below ``node``; without a node it is to be a root. Raises
     UnsupportedValue or InvalidValue (a cycle, too deep, a value that cannot be encoded), which name the path.
+    Where a structure holds anything, what is neither a plain nor a tracked container is held as it is.
     """
     kind = type(value)
     if kind in ALWAYS_HELD or (kind is str and value.isascii()):
         return value
+    if node is not None and _holds_anything(node):
+        return copy_anything(value, node, *steps)
     if is_scalar_type(kind):
         try:
             check_scalar(value)
@@ -54,9 +57,25 @@ def copy_in(value: Any, node: Node | None = None, *steps: Any) -> Any:
     return _CopyIn(node, steps).copy(value)
 
 
+def copy_anything(value: Any, node: Node | None = None, *steps: Any) -> Any:
+    """Return a value with its plain and tracked containers copied, and everything else as it is.
+
+    Raises InvalidValue for a cycle of containers, and if they are nested too deep.
+    """
+    return _CopyAnything(node, steps).copy(value)
+
+
+def _holds_anything(node: Node) -> bool:
+    recorder: Recorder = node.container._recorder
+    return recorder.holds_anything
+
+
 def check_entry_key(key: Any, node: Node) -> None:
     """Raise UnsupportedValue or InvalidValue, naming the path, unless a key or set element can be held."""
     if type(key) in _ALWAYS_KEYS or (type(key) is str and key.isascii()):
+        return
+    if _holds_anything(node):
+        hash(key)
         return
     try:
         check_key(key)
@@ -69,7 +88,12 @@ def build(value: Any, parent: Node | None, key: Any, recorder: Recorder | None) 
     kind = _BUILTIN_KINDS.get(type(value))
     if kind is None:
         return value
-    node = Node(kind, parent, key)
+    return fill(Node(kind, parent, key), value, recorder)
+
+
+def fill(node: Node, value: Any, recorder: Recorder | None) -> Any:
+    """Return the live container of a new node, with the content of a plain one from ``copy_in``."""
+    kind = node.kind
     container = make_container(kind, node, recorder)
     if kind == "dict":
         dict.update(container, {name: build(item, node, name, recorder) for name, item in value.items()})
@@ -106,6 +130,9 @@ class _CopyIn:
         kind = kind_of(value)
         if kind is None:
             raise self._refused(value)
+        return self._enter(kind, value)
+
+    def _enter(self, kind: Kind, value: Any) -> Any:
         if id(value) in self._inside:
             raise InvalidValue(f"a {kind} cannot be inside itself (at {self._here()})")
         if len(self._inside) >= self._room:
@@ -161,6 +188,19 @@ class _CopyIn:
 
     def _here(self) -> str:
         return _place(self._node, self._steps)
+
+
+class _CopyAnything(_CopyIn):
+    """A copying in that takes every value."""
+
+    __slots__ = ()
+
+    def copy(self, value: Any) -> Any:
+        kind = CONTAINERS.get(type(value))
+        return value if kind is None else self._enter(kind, value)
+
+    def _check_keys(self, keys: Any) -> None:
+        """Take every key: what has got here is one of a dict or set."""
 
 
 def _key_refused(error: UsageError, node: Node | None, steps: Sequence[Any]) -> UsageError:

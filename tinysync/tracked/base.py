@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinysync.errors import UsageError
 from tinysync.tracked.detached import detached_edit
-from tinysync.tracked.plain import plain
+from tinysync.tracked.plain import CONTAINERS, plain
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -34,6 +34,10 @@ class Tracked:
 
     _node: Node | None
     _recorder: Recorder | None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        CONTAINERS[cls] = next(kind for base, kind in CONTAINERS.items() if issubclass(cls, base))
 
     def __new__(cls, *_args: Any, **_kwargs: Any) -> Self:
         """Return an empty, detached container; the builtin's ``__init__`` fills it."""

@@ -6,6 +6,7 @@ import warnings
 from typing import TYPE_CHECKING, Any, Final
 
 from tinysync.errors import DetachedWarning
+from tinysync.tracked.plain import CONTAINERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -110,4 +111,4 @@ def children(container: Any) -> list[Any]:
     if isinstance(container, set):
         return []
     values = container.values() if isinstance(container, dict) else container
-    return [value for value in values if isinstance(value, (dict, list, set))]
+    return [value for value in values if type(value) in CONTAINERS]

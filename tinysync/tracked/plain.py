@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from tinysync.model import Kind
 
+CONTAINERS: Final[dict[type, Kind]] = {dict: "dict", list: "list", set: "set"}
+"""The plain and the tracked types of containers. Of a structure that holds anything, all else is a value."""
+
 ALWAYS_HELD: Final = frozenset({type(None), bool, int, float})
 """Types of which the document holds every value."""
 
@@ -28,8 +31,9 @@ def kind_of(value: Any) -> Kind | None:
 
 def plain(value: Any) -> Any:
     """Return a deep copy of a container that is made of plain dicts, lists and sets; other values as they are."""
-    if isinstance(value, dict):
+    kind = CONTAINERS.get(type(value))
+    if kind == "dict":
         return {key: plain(item) for key, item in value.items()}
-    if isinstance(value, list):
+    if kind == "list":
         return [plain(item) for item in value]
-    return set(value) if isinstance(value, set) else value
+    return set(value) if kind == "set" else value

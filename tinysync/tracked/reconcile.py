@@ -12,7 +12,7 @@ from tinysync.crdt.ops import ABSENT
 from tinysync.shortest_edit import hunks
 from tinysync.tracked.adopt import build
 from tinysync.tracked.base import Tracked
-from tinysync.tracked.plain import kind_of
+from tinysync.tracked.plain import CONTAINERS
 from tinysync.tracked.sameness import same, token
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def reconciles(old: Any, new: Any) -> bool:
     """Tell whether a live value can become ``new``, from ``copy_in``, in place: containers of the same kind."""
-    return isinstance(old, Tracked) and kind_of(old) == kind_of(new)
+    return isinstance(old, Tracked) and CONTAINERS[type(old)] == CONTAINERS.get(type(new))
 
 
 def reconcile(journal: Journal, container: Any, content: Any) -> None:

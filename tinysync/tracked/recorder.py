@@ -23,6 +23,10 @@ class Recorder(Protocol):
     def handle(self) -> Any:
         """The handle that programs get: ``x._tracker``."""
 
+    @property
+    def holds_anything(self) -> bool:
+        """Whether there is no document, and values of any type are held by reference."""
+
     def edit(
         self,
         container: Tracked,

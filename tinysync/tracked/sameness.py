@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from tinysync.crdt.values import pack
+from tinysync.errors import UsageError
+from tinysync.tracked.plain import CONTAINERS
 
 
 def token(value: Any) -> Any:
@@ -14,15 +16,20 @@ def token(value: Any) -> Any:
     """
     if type(value) in (str, int):
         return value
-    if isinstance(value, dict):
+    kind = CONTAINERS.get(type(value))
+    if kind == "dict":
         return "dict", frozenset((token(key), token(item)) for key, item in value.items())
-    if isinstance(value, list):
+    if kind == "list":
         return "list", tuple(map(token, value))
-    if isinstance(value, set):
+    if kind == "set":
         return "set", frozenset(map(token, value))
-    return pack(value)
+    try:
+        return pack(value)
+    except UsageError:
+        # An object that only a structure without a document holds: who assigns it again may have changed it.
+        return object()
 
 
 def same(one: Any, other: Any) -> bool:
     """Tell whether two values are the same."""
-    return one is other or token(one) == token(other)
+    return bool(token(one) == token(other))

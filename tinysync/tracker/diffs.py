@@ -46,7 +46,7 @@ class Mark:
     def changed_paths(self) -> list[Path]:
         """The paths of what changed since the mark: see ``Tracker.changed_paths``."""
         with self._replica.reading():
-            differences = past_at(self).differences(self._replica.document.root)
+            differences = past_at(self).differences(self._replica.root._node)
             return [path for difference in differences for path in _paths(difference)]
 
 
@@ -98,7 +98,7 @@ def diff_since(mark: Mark) -> list[Item]:
     """Return what changed since a mark."""
     with mark._replica.reading():
         past = past_at(mark)
-        differences = past.differences(mark._replica.document.root)
+        differences = past.differences(mark._replica.root._node)
         return [item for difference in differences for item in _compared(past, difference)]
 
 
@@ -194,7 +194,7 @@ def revert_to(mark: Mark) -> None:
         past = past_at(mark)
         plan = [
             (difference, _old_values(past, difference))
-            for difference in past.differences(mark._replica.document.root)
+            for difference in past.differences(mark._replica.root._node)
         ]
         for difference, values in plan:
             if difference.items is not None:

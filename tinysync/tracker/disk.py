@@ -16,8 +16,7 @@ from tinysync.storage.oplog import FileOpLog
 from tinysync.storage.oplog_contract import Retention
 from tinysync.storage.readable import Edited, ReadableFile, Unreadable, Untouched, Written
 from tinysync.storage.records import OpRecord
-from tinysync.storage.yaml_dump import dump_yaml, register_plain_types
-from tinysync.storage.yaml_load import load_yaml
+from tinysync.storage.yaml_dump import register_plain_types
 from tinysync.tracked.dicts import DictWrapper
 from tinysync.tracked.lists import ListWrapper
 from tinysync.tracked.plain import plain
@@ -25,9 +24,16 @@ from tinysync.tracked.sets import SetWrapper
 from tinysync.tracker.watching import FileWatch
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from tinysync.crdt.ops import Op
+    from tinysync.model import Origin
     from tinysync.storage.atomic import Durability
+    from tinysync.storage.format import Format
     from tinysync.storage.names import Paths
     from tinysync.storage.oplog_contract import Opened, OpLog, Past
+    from tinysync.storage.plain import Vocabulary
     from tinysync.storage.readable import Status
     from tinysync.tracker.replica import Replica
 
@@ -54,11 +60,19 @@ class Disk:
     it is small, else a moment later.
     """
 
-    def __init__(self, paths: Paths, durability: Durability = "os", history: History | None = None) -> None:
+    def __init__(
+        self,
+        paths: Paths,
+        file_format: Format,
+        vocabulary: Vocabulary,
+        durability: Durability = "os",
+        history: History | None = None,
+    ) -> None:
         self._paths = paths
         self._path = paths.readable
+        self.vocabulary = vocabulary
         self._log: OpLog = FileOpLog(paths, durability, retention(history or History()))
-        self._readable = ReadableFile(paths, dump_yaml, load_yaml, durability)
+        self._readable = ReadableFile(paths, file_format, vocabulary, durability)
         self._timer: threading.Timer | None = None
         self._unsaved = False
         self._large = False
@@ -68,11 +82,28 @@ class Disk:
         self._file_lock = threading.Lock()
         """Held while the readable file is written; taken after the structure's lock, if that is needed too."""
 
+    @property
+    def path(self) -> Path:
+        """The readable file."""
+        return self._path
+
     # --- op log --------------------------------------------------------------------------------------------
 
     def open(self) -> Opened:
         """Take the place for this process and return what is there."""
         return self._log.open()
+
+    def record(
+        self,
+        replica: Replica,
+        origin: Origin,
+        ops: Sequence[Op],
+        updates: list[bytes],
+        meta: dict[str, Any] | None = None,
+    ) -> None:
+        """Add the updates of a transaction to the op log; raises StorageError."""
+        del ops
+        self.append(origin, replica.document.engine.client_id, updates, meta)
 
     def append(
         self,
@@ -190,7 +221,7 @@ class Disk:
             self._write(replica, merged)
 
     def _take_in(self, replica: Replica, edit: Edited) -> None:
-        replica.edit_from_file(lambda root: apply_edits(root, edit.base_value, edit.file_value))
+        replica.edit_from_file(lambda root: apply_edits(root, edit.base_value, edit.file_value, self.vocabulary))
 
     # --- while it is open ----------------------------------------------------------------------------------
 

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tinysync.crdt.ids import MAX_VERSION, new_client_id
 from tinysync.crdt.seed import import_content, seed_document
 from tinysync.errors import BadUpdate, KindMismatch, StorageError, UnsupportedValue, UsageError
-from tinysync.tracked.adopt import copy_in
+from tinysync.storage.kept_as import check_is_document
+from tinysync.storage.merge import apply_edits
+from tinysync.storage.yaml_format import YAML
+from tinysync.tracked.adopt import copy_anything, copy_in
+from tinysync.tracked.local import LocalDocument
 from tinysync.tracked.plain import kind_of
 from tinysync.tracker.disk import Disk, updates_of
 from tinysync.tracker.replica import Replica
+from tinysync.tracker.whole_file import WholeFile
 
 if TYPE_CHECKING:
-    from tinysync.model import History
+    from pathlib import Path
+
+    from tinysync.model import History, Kind
     from tinysync.storage.atomic import Durability
+    from tinysync.storage.format import Format
     from tinysync.storage.names import Paths
     from tinysync.storage.readable import Status
     from tinysync.tracker.inbox import Dispatch
@@ -31,35 +40,77 @@ def open_replica(
     dispatch: Dispatch | None = None,
     durability: Durability = "os",
     history: History | None = None,
+    file_format: Format | None = None,
 ) -> Replica:
     """Return the tracker of a structure, read from its files or started with the given content.
 
-    Without ``paths`` nothing is kept on disk. Raises UnsupportedValue or InvalidValue if the given structure
-    cannot be held, KindMismatch if what is stored is of another kind, UnreadableFile if the readable file does not
-    parse, DocumentInUse if another process has it open, and StorageError if files cannot be read or written. Then
-    nothing was changed on disk.
+    Without ``paths`` nothing is kept on disk; the readable file's name in them has the suffix of ``file_format``,
+    which is YAML if it is not given. Raises UnsupportedValue or InvalidValue if the structure cannot be held,
+    KindMismatch if what is stored is of another kind, UnreadableFile if the file does not parse, DocumentInUse if
+    another process has it open, UsageError if the name's state has another form, and StorageError if files cannot
+    be read or written. Then nothing was changed on disk.
     """
     if type(version) is not int or not 0 <= version <= MAX_VERSION:
         raise UsageError(f"version= must be an int from 0 to {MAX_VERSION}, not {version!r}")
-    default = copy_in(structure)
-    kind = kind_of(default)
-    if kind is None:
+    if kind_of(structure) is None:
         raise UnsupportedValue(f"only a dict, list or set can be tracked, not a {type(structure).__name__}")
+    options = _Options(name, version, callback, dispatch)
     if paths is None:
-        replica = Replica(kind, name=name, version=version, callback=callback, dispatch=dispatch)
+        default = copy_in(structure)
+        replica = options.replica(_kind(default))
         replica.document.load(seed_document(default, version))
         return replica
-    disk = Disk(paths, durability, history)
-    replica = Replica(kind, name=name, version=version, callback=callback, dispatch=dispatch, disk=disk)
+    file_format = file_format or YAML()
+    vocabulary = file_format.vocabulary
+    if vocabulary is None:
+        if history is not None:
+            raise UsageError(f"history= needs a document, and {paths.readable.name} is none")
+        return _open_whole_file(structure, options, WholeFile(paths, file_format, durability))
+    return _open_document(structure, options, Disk(paths, file_format, vocabulary, durability, history), paths)
+
+
+@dataclass(frozen=True, slots=True)
+class _Options:
+    """What was given to ``track`` beside the structure and where it is kept."""
+
+    name: str | None
+    version: int
+    callback: Callback | None
+    dispatch: Dispatch | None
+
+    def replica(self, kind: Kind, **options: Any) -> Replica:
+        """Return a replica that is still to be filled."""
+        return Replica(
+            kind,
+            name=self.name,
+            version=self.version,
+            callback=self.callback,
+            dispatch=self.dispatch,
+            **options,
+        )
+
+
+def _kind(copied: Any) -> Kind:
+    kind = kind_of(copied)
+    assert kind is not None
+    return kind
+
+
+def _open_document(structure: Any, options: _Options, disk: Disk, paths: Paths) -> Replica:
+    """Open a structure whose state is its op log, and whose file is a view."""
+    default = copy_in(structure)
+    replica = options.replica(_kind(default), disk=disk)
     opened = disk.open()
     try:
+        check_is_document(paths)
         status = disk.status()
         if opened.records:
             try:
                 _reopen(replica, disk, updates_of(opened.records), default)
             except KindMismatch as error:
                 raise KindMismatch(
-                    f"{paths.state} holds {name!r}, and {error}; give a structure of that kind, or another name",
+                    f"{paths.state} holds {options.name!r}, and {error}; give a structure of that kind, or another"
+                    " name",
                 ) from None
             except BadUpdate as error:
                 raise StorageError(
@@ -79,16 +130,45 @@ def open_replica(
 
 def check_same(replica: Replica, structure: Any, version: int) -> None:
     """See that an open structure is what ``track`` was asked for; raises KindMismatch or UsageError."""
-    if kind_of(copy_in(structure)) != replica.kind:
+    copied = copy_anything(structure) if replica.holds_anything else copy_in(structure)
+    if kind_of(copied) != replica.kind:
         raise KindMismatch(
             f"{replica.name!r} is open as a {replica.kind}, but a {type(structure).__name__} was given to track();"
             " give a structure of that kind, or another name",
         )
-    if version > replica.document.version:
+    if version and version > replica.document.version:
         raise UsageError(
             f"{replica.name!r} is open with version={replica.document.version}; close it first to bring in the "
             f"defaults of version={version}",
         )
+
+
+def _open_whole_file(structure: Any, options: _Options, file: WholeFile) -> Replica:
+    """Open a structure whose state is its file."""
+    if options.version:
+        raise UsageError(
+            f"version= orders the defaults in a document, and {file.path.name} is none; add what a newer version"
+            " of the program needs by setdefault()"
+        )
+    default = copy_anything(structure)
+    kind = _kind(default)
+    stored = file.open()
+    try:
+        content = default if stored is None else copy_anything(stored)
+        _check_kind(file.path, content, kind)
+        reason = (
+            f"{file.path.name} may hold any Python object, and execute code when it is loaded; such a structure"
+            " has no document, and cannot be synced: use persist=YAML or persist=JSON for that"
+        )
+        local = LocalDocument(kind, reason)
+        replica = options.replica(kind, disk=file, local=local, holds_anything=True)
+        local.fill(content, replica)
+        if stored is None:
+            file.write(replica.root)
+    except BaseException:
+        file.abandon()
+        raise
+    return replica
 
 
 def _start(replica: Replica, disk: Disk, default: Any, status: Status, paths: Paths) -> None:
@@ -100,15 +180,25 @@ def _start(replica: Replica, disk: Disk, default: Any, status: Status, paths: Pa
     updates = seed_document(default, version)
     value = disk.readable_value(status)
     if value is not None:
-        content = copy_in(value)
-        if kind_of(content) != replica.kind:
-            raise KindMismatch(
-                f"{paths.readable} holds a {kind_of(content)}, but a {replica.kind} was given to track(); "
-                "give a structure of that kind, or another name",
-            )
+        # An edit of the default: so it keeps the types that the file cannot say.
+        content = copy_in(default)
+        try:
+            apply_edits(content, None, value, disk.vocabulary)
+        except KindMismatch:
+            _check_kind(paths.readable, value, replica.kind)
+            raise
+        content = copy_in(content)
         updates = import_content(default, content, version, new_client_id(0))
     replica.document.load(updates)
     disk.append("seed", replica.document.engine.client_id, updates)
+
+
+def _check_kind(place: Path, content: Any, kind: Kind) -> None:
+    if kind_of(content) != kind:
+        raise KindMismatch(
+            f"{place} holds a {kind_of(content) or type(content).__name__}, but a {kind} was given to track();"
+            " give a structure of that kind, or another name",
+        )
 
 
 def _reopen(replica: Replica, disk: Disk, updates: list[bytes], default: Any) -> None:

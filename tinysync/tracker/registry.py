@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("tinysync")
 
 open_replicas: dict[Path, Replica] = {}
-"""Open trackers by the path of their readable file."""
+"""Open structures by the folder of their state, of which there is one for each name, whatever the format."""
 
 opening = threading.RLock()
 """Held while a structure is looked up and opened, so that no two calls open the same one."""

@@ -7,9 +7,17 @@ from typing import TYPE_CHECKING, Any, Self
 
 from tinysync.crdt.document import Document
 from tinysync.crdt.engine import HalfApplied
-from tinysync.errors import BadUpdate, EngineFailure, StorageError, StructureClosed, UsageError
+from tinysync.errors import (
+    BadUpdate,
+    EngineFailure,
+    StorageError,
+    StructureClosed,
+    UnsupportedValue,
+    UsageError,
+)
 from tinysync.model import Change, Delivered, DeviceId, Outcome
 from tinysync.tracked.adopt import make_container
+from tinysync.tracked.local import LocalDocument
 from tinysync.tracked.plain import plain
 from tinysync.tracker.calls import Call
 from tinysync.tracker.inbox import Inbox
@@ -33,9 +41,9 @@ if TYPE_CHECKING:
     from tinysync.tracked.edit import Edit
     from tinysync.tracker.changed import Changed
     from tinysync.tracker.diffs import Mark
-    from tinysync.tracker.disk import Disk
     from tinysync.tracker.inbox import Dispatch
     from tinysync.tracker.notify import Callback, Noted
+    from tinysync.tracker.place import Place
 
 
 class Replica:
@@ -53,12 +61,15 @@ class Replica:
         version: int = 0,
         callback: Callback | None = None,
         dispatch: Dispatch | None = None,
-        disk: Disk | None = None,
+        disk: Place | None = None,
+        local: LocalDocument | None = None,
+        holds_anything: bool = False,
     ) -> None:
         self.name = name
         self.kind = kind
         self.disk = disk
-        self.document = Document(kind, self._make_container, version)
+        self._document = local or Document(kind, self._make_container, version)
+        self.holds_anything = holds_anything
         self.lock = TransactionLock(self._lock_is_free)
         self._calls = Transaction()
         """The transaction of single calls."""
@@ -80,6 +91,13 @@ class Replica:
         """Whether the structure can no more be written to."""
         return self._closed is not None
 
+    @property
+    def document(self) -> Document:
+        """The document; raises UsageError if the structure has none."""
+        if isinstance(self._document, LocalDocument):
+            raise UsageError(self._document.reason)
+        return self._document
+
     @contextmanager
     def reading(self) -> Iterator[None]:
         """Hold the lock for reading the document; waits while a transaction is open elsewhere."""
@@ -95,7 +113,7 @@ class Replica:
     @property
     def root(self) -> Any:
         """The tracked structure."""
-        return self.document.root.container
+        return self._document.root.container
 
     # --- transactions --------------------------------------------------------------------------------------
 
@@ -192,14 +210,15 @@ class Replica:
     def _write(self, transaction: Transaction) -> list[bytes]:
         """Write a journal into the document and the op log; on failure set everything back."""
         try:
-            updates = self.document.commit(transaction.journal.ops)
+            ops = transaction.journal.ops
+            updates = self._document.commit(ops)
             if self.disk is not None:
-                self.disk.append(transaction.origin, self.document.engine.client_id, updates)
+                self.disk.record(self, transaction.origin, ops, updates)
         except EngineFailure as error:
             transaction.journal.rollback()
             self._stop(str(error))
             raise
-        except StorageError:
+        except (StorageError, UnsupportedValue):
             transaction.journal.rollback()
             self._rebuild()
             raise
@@ -211,7 +230,7 @@ class Replica:
             self._stop("its document failed, and it is not persisted")
             return
         try:
-            self.document.rebuild(self.disk.reread())
+            self._document.rebuild(self.disk.reread())
         except (BadUpdate, EngineFailure, StorageError) as error:
             self._stop(f"its document failed and could not be read again from disk: {error}")
 
@@ -318,7 +337,7 @@ class Replica:
             return None
         try:
             if self.disk is not None:
-                self.disk.append("remote", self.document.engine.client_id, updates, {"device": device})
+                self.disk.record(self, "remote", (), updates, {"device": device})
         except StorageError as error:
             self._rebuild()
             done(Delivered(Outcome.FAILED, error))

@@ -117,6 +117,7 @@ class Sharing:
             return
         if not self._name:
             raise UsageError("a structure needs a name to be synced: track(structure, 'name', sync=...)")
+        _ = self._replica.document  # refused without one
         # Added first: what is written from now on is published, what was written before is in the first diff.
         self._peers.append((peer, joined))
         try:

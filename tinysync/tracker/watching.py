@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from tinysync.tracker.disk import Disk
     from tinysync.tracker.replica import Replica
 
-    Signature = tuple[int, int, int, int] | None
-    """What tells one state of a file from another; None if it is not there."""
+Signature = tuple[int, int, int, int] | None
+"""What tells one state of a file from another; None if it is not there."""
 
 logger = logging.getLogger("tinysync")
 

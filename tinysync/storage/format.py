@@ -1,0 +1,43 @@
+"""What a file format offers: the interface of YAML, JSON and others that a program may bring."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from tinysync.storage.plain import Vocabulary
+
+
+class Format(ABC):
+    """How a structure is written to a file and read from it; ``persist=`` takes one, or its class.
+
+    ``docs/formats.md`` shows how to write one.
+
+    suffix: what the file's name ends with; the structure 'conf' lies in ``conf`` + suffix.
+    vocabulary: what the format can say exactly. The structure's state is its op log then, and the file is a view
+      of it for people: what the format cannot say is shown as the nearest that it can, and a hand edit is merged.
+      None: the format takes any Python object. Then the file is the state: there is no document, and the structure
+      cannot be synced.
+    """
+
+    suffix: ClassVar[str]
+    vocabulary: ClassVar[Vocabulary | None]
+
+    @abstractmethod
+    def dump(self, value: Any) -> bytes:
+        """Return the content of the file for a dict, list or set.
+
+        With a vocabulary all that is in ``value`` is of it, in plain dicts, lists and sets; equal values are to
+        give equal bytes, whatever the order of their keys. Without one, ``value`` is the live structure, of which
+        pickles and deep copies are plain; what is raised refuses the change, and takes it back. Raise ValueError
+        for what the format cannot say in whatever form, such as a root that is a list.
+        """
+
+    @abstractmethod
+    def load(self, data: bytes, place: object) -> Any:
+        """Return the dict, list or set that a file's content says, or None if it says nothing.
+
+        ``load(dump(value), place)`` is ``value``. With a vocabulary the content may be anybody's. Raise ValueError
+        that says what is wrong and where, or UnreadableFile that names ``place`` as well; the file is left alone.
+        """

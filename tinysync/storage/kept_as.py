@@ -1,0 +1,56 @@
+"""Which form the state of a name has: a document, or a file or database that is the state itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tinysync.errors import UsageError
+from tinysync.storage.atomic import replace_file
+from tinysync.storage.failures import storage_errors
+from tinysync.storage.recovery import is_of_op_log
+
+if TYPE_CHECKING:
+    from tinysync.storage.names import Paths
+
+
+def check_is_document(paths: Paths) -> None:
+    """Raise UsageError if the name's state is a file or database. The state folder's lock is held."""
+    suffix = _marked(paths)
+    if suffix is not None:
+        raise _other(paths, suffix)
+
+
+def claim(paths: Paths, suffix: str) -> None:
+    """Note that the name's state is the file with this suffix. The state folder's lock is held.
+
+    Raise UsageError if it has another form, and StorageError if it cannot be noted.
+    """
+    marked = _marked(paths)
+    if marked == suffix:
+        return
+    if marked is not None:
+        raise _other(paths, marked)
+    with storage_errors("look into", paths.state, "See that the folder is there and writable."):
+        if any(is_of_op_log(path.name) for path in paths.state.iterdir()):
+            raise UsageError(
+                f"{paths.state} holds this structure as a document, of which YAML, JSON and the like are views;"
+                f" {paths.readable.name} would be a second state of it. Track it as it is kept and give"
+                " tracker(x).snapshot() to another name; or move that folder away to begin anew."
+            )
+        replace_file(paths.state / "kept-as", suffix.encode() + b"\n", "disk")
+
+
+def _marked(paths: Paths) -> str | None:
+    with storage_errors("read", paths.state / "kept-as", "See that it is a file that this program may read."):
+        try:
+            return (paths.state / "kept-as").read_text("utf-8").strip() or None
+        except FileNotFoundError:
+            return None
+
+
+def _other(paths: Paths, suffix: str) -> UsageError:
+    return UsageError(
+        f"this structure is kept in a file that ends in {suffix}, not in {paths.readable.name}, which would be a"
+        " second state of it. Track it with that format and give tracker(x).snapshot() to another name; or move"
+        f" {paths.state / 'kept-as'} away to begin anew."
+    )
