@@ -3,6 +3,7 @@
 from tinysync.api import track, tracker
 from tinysync.errors import (
     BadUpdate,
+    ChangesMissed,
     DamagedFileWarning,
     DetachedWarning,
     DocumentInUse,
@@ -42,12 +43,15 @@ from tinysync.tracked.dicts import DictWrapper
 from tinysync.tracked.lists import ListWrapper
 from tinysync.tracked.sets import SetWrapper
 from tinysync.tracker import Mark, Subscription, Tracker
+from tinysync.tracker.streaming import ChangeStream
 
 __all__ = [
     "JSON",
     "YAML",
     "BadUpdate",
     "Change",
+    "ChangeStream",
+    "ChangesMissed",
     "DamagedFileWarning",
     "DetachedWarning",
     "DictWrapper",

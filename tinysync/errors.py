@@ -53,6 +53,10 @@ class EndlessCallbacks(UsageError):
     """Callbacks kept changing the structure in answer to their own changes, and were stopped."""
 
 
+class ChangesMissed(UsageError):
+    """The reader of ``tracker(x).changes()`` was too slow: some changes were dropped; the structure has them."""
+
+
 class StorageError(TinySyncError):
     """A file could not be read or written; the message names it and the structure is as before."""
 

@@ -27,6 +27,7 @@ from tinysync.transport.websocket import WebSocketTransport
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable
+    from concurrent.futures import Future
     from types import TracebackType
     from typing import Self
 
@@ -230,6 +231,10 @@ class Peer:
         PeerRefused if one refuses the document.
         """
         self._thread.run(self._wait_synced(name, timeout))
+
+    def begin_wait_synced(self, name: DocumentId, timeout: float | None = None) -> Future[None]:
+        """Begin what ``wait_synced`` does, and return its end to come; cancelling it calls it off."""
+        return self._thread.begin(self._wait_synced(name, timeout))
 
     async def _wait_synced(self, name: DocumentId, timeout: float | None) -> None:  # noqa: ASYNC109 - the public one
         self._flush()

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Final, Protocol
 from tinysync.crdt.seed import EPOCH
 from tinysync.errors import StructureClosed, UsageError
 from tinysync.model import DocumentId, Outcome
+from tinysync.transport.eventloop import result_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from concurrent.futures import Future
 
     from tinysync.model import Delivered, DeviceId, Kind
     from tinysync.tracker.replica import Replica
@@ -40,6 +42,9 @@ class SharingPeer(Protocol):
 
     def wait_synced(self, name: DocumentId, timeout: float | None = None) -> None:
         """Return once all peers have everything; raises SyncTimeout or KindMismatch."""
+
+    def begin_wait_synced(self, name: DocumentId, timeout: float | None = None) -> Future[None]:
+        """Begin what ``wait_synced`` does, and return its end to come."""
 
     def close(self) -> None:
         """Close all links."""
@@ -132,13 +137,31 @@ class Sharing:
             if peer is not source:
                 peer.publish(self._name, updates)
 
-    def wait_synced(self, timeout: float | None) -> None:
-        """Wait for all peers, doing meanwhile what they deliver."""
+    def _open_peers(self) -> list[SharingPeer]:
+        """Return the peers that can be waited for."""
+        with self._replica.reading():
+            if self._replica.lock.depth:
+                raise UsageError("cannot wait for peers inside a transaction: they get it at its end")
         peers = [peer for peer, _ in self._peers if not peer.closed]
         if self._replica.closed:
             raise StructureClosed(f"cannot wait for the peers of {self._name!r}: it is closed")
         if not peers:
             raise UsageError(f"{self._replica.handle!r} has no open peer to wait for: track it with sync=...")
+        return peers
+
+    async def synced(self, timeout: float | None) -> None:  # noqa: ASYNC109 - it has to name the peers
+        """Wait for all peers without blocking the event loop."""
+        waiting = [peer.begin_wait_synced(self._name, timeout) for peer in self._open_peers()]
+        try:
+            for future in waiting:
+                await result_of(future)
+        finally:
+            for future in waiting:
+                future.cancel()
+
+    def wait_synced(self, timeout: float | None) -> None:
+        """Wait for all peers, doing meanwhile what they deliver."""
+        peers = self._open_peers()
         deadline = None if timeout is None else time.monotonic() + timeout
         for peer in peers:
             self._wait_for(peer, None if deadline is None else max(0.0, deadline - time.monotonic()))

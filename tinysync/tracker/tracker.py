@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, overload
 from tinysync.errors import UsageError
 from tinysync.tracker.diffs import Mark, apply_diff, diff_since, diff_to, mark_of, revert_to, set_mark, undo_diff
 from tinysync.tracker.patterns import parse_pattern
+from tinysync.tracker.streaming import ChangeStream
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -88,6 +89,16 @@ class Tracker:
             raise UsageError(f"a callback must be a function that takes the changes, not {callback!r}")
         return self._replica.notifier.add(callback, parse_pattern(pattern))
 
+    def changes(self, limit: int = 10_000) -> ChangeStream:
+        """Return an asynchronous iterator over the changes from now on, each a ``Change``, wherever it came from.
+
+        ``async for change in tracker(x).changes(): ...`` runs until the structure is closed. Whoever changes the
+        structure never waits for the reader: if more than ``limit`` changes wait, new ones are dropped, and the
+        iterator raises ChangesMissed where they are missing; it can be read on after that. Raises UsageError
+        outside of an event loop.
+        """
+        return ChangeStream(self._replica, limit)
+
     # --- marks, diffs --------------------------------------------------------------------------------------
 
     def mark(self) -> Mark:
@@ -163,10 +174,14 @@ class Tracker:
         KindMismatch if a peer has a structure of another kind under this name; and DocumentsDiffer if a peer
         turned out to hold something else although it has the same updates.
         """
-        with self._replica.reading():
-            if self._replica.lock.depth:
-                raise UsageError("cannot wait for peers inside a transaction: they get it at its end")
         self._replica.sharing.wait_synced(timeout)
+
+    async def synced(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - it has to name the peers
+        """Return when ``wait_synced`` would, without blocking the event loop; raises what it raises.
+
+        Changes that arrive meanwhile are applied by the loop, as always.
+        """
+        await self._replica.sharing.synced(timeout)
 
     def close(self) -> None:
         """Write what is to be written, leave the peers and give the files free.

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
+
+from tinysync.errors import UsageError
 
 if TYPE_CHECKING:
+    import concurrent.futures
     from collections.abc import Callable
 
     Dispatch = Callable[[Callable[[], None]], object]
+
+Result = TypeVar("Result")
 
 
 def current_task() -> object | None:
@@ -17,6 +22,25 @@ def current_task() -> object | None:
     if asyncio._get_running_loop() is None:
         return None
     return asyncio.current_task()
+
+
+def is_running() -> bool:
+    """Tell whether an event loop is running in this thread."""
+    return asyncio._get_running_loop() is not None
+
+
+async def result_of(future: concurrent.futures.Future[Result]) -> Result:
+    """Return what another thread works out, without blocking the loop; a wait that is cancelled cancels the work.
+
+    Raises UsageError if the work was called off over there.
+    """
+    try:
+        return await asyncio.wrap_future(future)
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if future.cancelled() and task is not None and not task.cancelling():
+            raise UsageError("the peer was closed meanwhile; make a new one") from None
+        raise
 
 
 def running_loop_dispatch() -> Dispatch | None:

@@ -64,11 +64,7 @@ class LoopThread:
         Raises UsageError if the loop was stopped, before or meanwhile, or is the one of the process that this one
         was forked from.
         """
-        try:
-            future = self._begin(coroutine)
-        except UsageError:
-            coroutine.close()
-            raise
+        future = self.begin(coroutine)
         try:
             return future.result()
         except concurrent.futures.CancelledError:
@@ -77,7 +73,18 @@ class LoopThread:
             future.cancel()
             raise
 
-    def _begin(self, coroutine: Coroutine[Any, Any, Result]) -> concurrent.futures.Future[Result]:
+    def begin(self, coroutine: Coroutine[Any, Any, Result]) -> concurrent.futures.Future[Result]:
+        """Have a coroutine run in the loop, and return its result to come; raises UsageError as ``run`` does.
+
+        The future is cancelled if the loop is stopped meanwhile.
+        """
+        try:
+            return self._put(coroutine)
+        except UsageError:
+            coroutine.close()
+            raise
+
+    def _put(self, coroutine: Coroutine[Any, Any, Result]) -> concurrent.futures.Future[Result]:
         if self._pid != os.getpid():
             raise UsageError("this peer belongs to the process that this one was forked from; make a new one")
         if self.is_current():
