@@ -244,6 +244,18 @@ def test_remote_changes_and_hand_edits_come_to_a_pattern_with_their_origin(tmp_p
     assert there.root.other == 3
 
 
+def test_what_another_device_removes_is_named_as_it_was():
+    seen = []
+    start = {"s": {False, 2.0}, "d": {True: 1, 3.0: 1}}
+    here, there = in_memory(start), in_memory(start)
+    there.handle.on(lambda changes: seen.extend(change.args[0] for change in changes))
+    with here.root:
+        here.root.s.clear()
+        here.root.d.clear()
+    there.receive(here.document.diff(), DeviceId("here"), lambda _: None)
+    assert sorted(map(repr, seen)) == ["2.0", "3.0", "False", "True"]
+
+
 def test_what_a_callback_changes_is_published_after_what_it_answers():
     device = Replica({"n": 0})
     replica, published = device.replica, device.outbox.published

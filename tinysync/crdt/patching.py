@@ -24,6 +24,8 @@ from tinysync.crdt.values import MAX_DEPTH, Reference, encode, equal_key, key_te
 from tinysync.errors import BadUpdate
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from tinysync.crdt.document import Document
     from tinysync.crdt.engine import Applied, Delta
     from tinysync.crdt.sequence import Sequence, Slot
@@ -41,7 +43,7 @@ class Patch:
     func_name: str
     args: tuple[Any, ...]
     old: Any = ABSENT
-    removed: list[Removed] = field(default_factory=list)
+    removed: Iterable[Removed] = ()
 
 
 @dataclass(slots=True)
@@ -203,6 +205,7 @@ class Patcher:
         if value is ABSENT:
             self._note_absent(node, text)
             if old is not ABSENT:
+                old_key = stored_key(container, old_key)
                 dict.__delitem__(container, old_key)
                 self.patches.append(Patch(node, "__delitem__", (old_key,), old, removed))
             return
@@ -230,6 +233,7 @@ class Patcher:
             self._note_absent(node, text)
             old = _live_key(text)
             if old in container:
+                old = stored_key(container, old)
                 set.discard(container, old)
                 self.patches.append(Patch(node, "discard", (old,)))
             return

@@ -124,11 +124,12 @@ class Notifier:
 
     def note_patches(self, changes: Sequence[Change], patches: Sequence[Patch]) -> list[Noted]:
         """Find out whom the changes of another device concern that these patches made, right after all of them."""
-        noted = [Noted(change) for change in changes]
-        if self._with_pattern:
-            for index, touched in touched_by_patches(patches):
-                noted[index] = Noted(changes[index], set(self._concerned(touched)))
-        return noted
+        if not self._with_pattern:
+            return [Noted(change) for change in changes]
+        concerned: list[set[Subscription]] = [set() for _ in changes]
+        for index, touched in touched_by_patches(patches):
+            concerned[index].update(self._concerned(touched))
+        return list(map(Noted, changes, concerned))
 
     def _concerned(self, touched: Touched) -> Iterator[Subscription]:
         return (one for one in self._with_pattern if one.pattern is not None and one.pattern.matches(touched))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tinysync.crdt.node import Node
     from tinysync.crdt.ops import Op
     from tinysync.crdt.patching import Patch
+    from tinysync.model import Path
 
 
 def touched_by_ops(ops: Sequence[Op]) -> Iterator[Touched]:
@@ -35,14 +36,33 @@ def touched_by_ops(ops: Sequence[Op]) -> Iterator[Touched]:
 def touched_by_patches(patches: Sequence[Patch]) -> Iterator[tuple[int, Touched]]:
     """Return what patches touched that updates of other devices made, with their indices; the last one first.
 
-    Each is valid until the next one is asked for.
+    Each is valid until the next one is asked for. A patch inside an element that changed its place is there twice:
+    with the element's present path, and with the one it had before the patches.
     """
-    lists = _Lists(patch.node for patch in patches)
+    edited = {patch.node for patch in patches if patch.node.kind == "list"}
+    moved = {index: above for index, patch in enumerate(patches) if (above := _lists_above(patch.node, edited))}
+    lists = _Lists([*(patch.node for patch in patches), *(node for above in moved.values() for node in above)])
     for index in range(len(patches) - 1, -1, -1):
         patch = patches[index]
         if patch.node.attached:
             yield index, _by_patch(patch, lists.items(patch.node))
             lists.undo_patch(patch)
+    for index in moved:
+        node = patches[index].node
+        path = lists.path(node) if node.attached else None
+        if path is not None and path != node.path():
+            touched = _by_patch(patches[index], node.container)
+            touched.path = path
+            yield index, touched
+
+
+def _lists_above(node: Node, edited: set[Node]) -> list[Node]:
+    found = []
+    while (parent := node.parent) is not None:
+        if parent in edited:
+            found.append(parent)
+        node = parent
+    return found
 
 
 class _Lists:
@@ -59,6 +79,20 @@ class _Lists:
 
     def items(self, node: Node) -> Any:
         return self._copies.get(node, node.container)
+
+    def path(self, node: Node) -> Path | None:
+        """Return the path of a container before all edits; None if it was not there."""
+        steps: Path = []
+        while (parent := node.parent) is not None:
+            step = node.key
+            if parent.kind == "list":
+                items = enumerate(self.items(parent))
+                step = next((index for index, item in items if item is node.container), None)
+                if step is None:
+                    return None
+            steps.append(step)
+            node = parent
+        return steps[::-1]
 
     def undo_op(self, op: Op) -> None:
         if op.node in self._copies:

@@ -62,11 +62,11 @@ class Tracker:
         subscribe, unsubscribe and close. What it raises is raised by the call that changed the structure, after
         all other callbacks, or logged if the change came from elsewhere.
 
-        A pattern is a str of steps with '/' between them. A step is a key or an index; '*' stands for any one
-        step, '**' for any number, none too. A step like '3' matches the index 3, and the keys '3' and 3. For keys
-        that contain '/', or are no str, give a list or tuple of steps, which match as they are: ``['servers', 3,
-        'a/b']`` (but '*' and '**' are wildcards here as well). The elements of a set are its entries. '' and []
-        match the root.
+        A pattern is a str of steps from the root, with '/' between them. A step is a key or an index; '*' stands
+        for any one step, '**' for any number, none too. A step like '3' matches the index 3, and the keys '3' and
+        3. For keys that contain '/', or are no str, give a list or tuple of steps, which match as they are:
+        ``['servers', 3, 'a/b']`` (but '*' and '**' are wildcards here as well). The elements of a set are its
+        entries. '' and [] match the root.
 
         The callback for 'servers/*/port' hears of a change if it
 
