@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
     from tinysync.group.key import Key
     from tinysync.peer.shared import SharedDocument
-    from tinysync.transport.link import Link, Listener
+    from tinysync.transport.link import Link, Listener, Transport
+    from tinysync.transport.security import Security
 
 logger = logging.getLogger("tinysync")
 
@@ -90,7 +91,7 @@ class Peer:
         self.device = device or socket.gethostname() or "device"
         self._device_id = DeviceId(secrets.token_hex(16))
         self._limits = Limits()
-        self._transport = WebSocketTransport(self._limits.max_frame, security)
+        self._transport = self._make_transport(security)
         self._documents: dict[DocumentId, SharedDocument] = {}
         self._connections: dict[Connection, str | None] = {}
         self._dialling: dict[str, asyncio.Task[None]] = {}
@@ -101,6 +102,8 @@ class Peer:
         self._published: deque[tuple[DocumentId, list[bytes]]] = deque()
         self._flush_is_due = False
         self._watchers: list[asyncio.Event] = []
+        self._hurry = asyncio.Event()
+        """Set to have all attempts to connect made now."""
         self.closed = False
         """Whether the peer has left the network for good."""
         self._thread = LoopThread(f"tinysync-{self.device}")
@@ -126,6 +129,9 @@ class Peer:
     ) -> None:
         self.close()
 
+    def _make_transport(self, security: Security | None) -> Transport:
+        return WebSocketTransport(self._limits.max_frame, security)
+
     async def _start(self, listen: str | None, urls: list[str]) -> None:
         if listen is not None:
             self._listener = await self._transport.listen(listen, self._take)
@@ -146,6 +152,17 @@ class Peer:
         Returns at once. Connecting twice to one address is one connection.
         """
         self._thread.run_function(self._dial, str(parse_address(url, secure=self._is_secure)))
+
+    def reconnect(self) -> None:
+        """Try at once to connect to the peers that are not connected, instead of after the delay that is due.
+
+        For a program that knows that the network is back, or that the machine has woken up.
+        """
+        self._thread.call(self._hurry_up)
+
+    def _hurry_up(self) -> None:
+        self._hurry.set()
+        self._hurry = asyncio.Event()
 
     def connected_devices(self) -> list[str]:
         """Return the names of the devices that are connected at this moment."""
@@ -266,7 +283,9 @@ class Peer:
                 self._unreached.pop(url, None)
                 if await self._serve(link, url):
                     backoff.reset()
-            await asyncio.sleep(backoff.next())
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._hurry.wait(), backoff.next())
+                backoff.reset()
 
     async def _take(self, link: Link) -> None:
         """Serve a link that came in."""

@@ -1,8 +1,12 @@
-"""Links inside one process: the twin of the websocket transport, for tests and simulations."""
+"""Links inside one process, without sockets: the twin of the websocket transport, for tests and simulations."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import threading
+from collections import deque
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from tinysync.errors import InvalidAddress, LinkClosed, ProtocolError
@@ -14,126 +18,190 @@ QUEUED_FRAMES: Final = 16
 
 
 class MemoryLink:
-    """One end of a link within an event loop; ``cut`` breaks it without a word."""
+    """One end of a link; each end belongs to the event loop that it was made for."""
 
-    def __init__(self, max_frame: int) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, max_frame: int, guard: threading.Lock) -> None:
+        self._loop = loop
         self._max_frame = max_frame
-        self._arrived: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._guard = guard
+        """Held while either end changes."""
+        self._arrived: deque[bytes] = deque()
         self._changed = asyncio.Event()
-        """Set when frames were taken from ``_arrived``, or the link went down."""
+        """Set when frames arrived or were taken on the other side, or the link went down."""
         self._down = False
         self._other: MemoryLink = self
 
     @classmethod
-    def pair(cls, max_frame: int) -> tuple[MemoryLink, MemoryLink]:
-        """Return the two ends of a new link."""
-        one, other = cls(max_frame), cls(max_frame)
-        one._other, other._other = other, one
-        return one, other
+    def pair(
+        cls, one: asyncio.AbstractEventLoop, other: asyncio.AbstractEventLoop, max_frame: int
+    ) -> tuple[MemoryLink, MemoryLink]:
+        """Return the two ends of a new link, for the loops that they are for."""
+        guard = threading.Lock()
+        first, second = cls(one, max_frame, guard), cls(other, max_frame, guard)
+        first._other, second._other = second, first
+        return first, second
 
     async def send(self, frame: bytes) -> None:
         """Send a frame; waits while the other side is slow."""
-        while not self.send_now([frame]):
+        while True:
+            self._changed.clear()
+            if self.send_now([frame]):
+                return
             if self._down:
                 raise LinkClosed("the link went down")
-            self._other._changed.clear()
-            await self._other._changed.wait()
+            await self._changed.wait()
 
     def send_now(self, frames: Collection[bytes]) -> bool:
         """Send frames without waiting, if there is room on the other side; else return False."""
-        if self._down or self._other._arrived.qsize() >= QUEUED_FRAMES:
-            return False
-        for frame in frames:
-            self._other._arrived.put_nowait(frame)
+        with self._guard:
+            if self._down or len(self._other._arrived) >= QUEUED_FRAMES:
+                return False
+            self._other._arrived.extend(frames)
+        self._other._wake()
         return True
 
     async def receive(self) -> bytes:
         """Return the next frame; raises ProtocolError for one that is too large."""
-        if self._down and self._arrived.empty():
-            raise LinkClosed("the link went down")
-        frame = await self._arrived.get()
-        self._changed.set()
-        if frame is None:
-            raise LinkClosed("the link went down")
+        while True:
+            self._changed.clear()
+            with self._guard:
+                frame = self._arrived.popleft() if self._arrived else None
+                down = self._down
+            if frame is not None:
+                break
+            if down:
+                raise LinkClosed("the link went down")
+            await self._changed.wait()
+        self._other._wake()
         if len(frame) > self._max_frame:
             raise ProtocolError(f"a frame of {len(frame)} bytes is over {self._max_frame}", "too-large")
         return frame
 
     async def close(self) -> None:
         """Close the link; what was sent still arrives."""
-        for end in (self, self._other):
-            if not end._down:
-                end._down = True
-                end._arrived.put_nowait(None)
-                end._changed.set()
+        self._shut()
 
-    async def cut(self) -> None:
-        """Break the link: what is on its way is lost."""
-        for end in (self, self._other):
-            while not end._arrived.empty():
-                end._arrived.get_nowait()
-        await self.close()
+    def cut(self) -> None:
+        """Break the link without a word, from any thread: what is on its way is lost."""
+        with self._guard:
+            self._arrived.clear()
+            self._other._arrived.clear()
+        self._shut()
+
+    def _shut(self) -> None:
+        with self._guard:
+            self._down = self._other._down = True
+        self._wake()
+        self._other._wake()
+
+    def _wake(self) -> None:
+        # Nobody waits in a loop that is closed.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._changed.set)
+
+
+@dataclass(eq=False)
+class _Place:
+    """Somebody who listens."""
+
+    loop: asyncio.AbstractEventLoop
+    on_link: Callable[[MemoryLink], Awaitable[None]]
+    handlers: set[asyncio.Task[None]] = field(default_factory=set)
+    links: set[MemoryLink] = field(default_factory=set)
+
+    def take(self, link: MemoryLink) -> None:
+        """Serve a link, in the loop of the place."""
+        task = asyncio.ensure_future(self._serve(link))
+        self.handlers.add(task)
+        task.add_done_callback(self.handlers.discard)
+
+    async def _serve(self, link: MemoryLink) -> None:
+        self.links.add(link)
+        try:
+            await self.on_link(link)
+        finally:
+            self.links.discard(link)
+            await link.close()
+
+
+class MemoryNetwork:
+    """The places of one simulated network and the links between them; used from any thread.
+
+    A place is an address that somebody listens at. ``partition`` says who can reach whom; who connects is known by
+    the address that he gives to ``MemoryTransport``.
+    """
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self.places: dict[str, _Place] = {}
+        self._links: list[tuple[str, str, MemoryLink]] = []
+        self._groups: dict[str, int] = {}
+
+    def partition(self, *groups: Collection[str]) -> None:
+        """Let addresses reach only those of their own group; those in no group reach each other. Cuts links."""
+        with self._guard:
+            self._groups = {address: number for number, group in enumerate(groups, 1) for address in group}
+            kept = []
+            for one, other, link in self._links:
+                if self.are_joined(one, other):
+                    kept.append((one, other, link))
+                else:
+                    link.cut()
+            self._links = kept
+
+    def are_joined(self, one: str, other: str) -> bool:
+        """Tell whether two addresses can reach each other."""
+        return self._groups.get(one, 0) == self._groups.get(other, 0)
+
+    def link(self, one: str, other: str, max_frame: int) -> MemoryLink:
+        """Return a link from the running loop to an address; raises LinkClosed."""
+        with self._guard:
+            place = self.places.get(other)
+            if place is None or not self.are_joined(one, other):
+                raise LinkClosed(f"nobody answers at {other!r}")
+            ours, theirs = MemoryLink.pair(asyncio.get_running_loop(), place.loop, max_frame)
+            self._links = [entry for entry in self._links if not entry[2]._down]
+            self._links.append((one, other, ours))
+            place.loop.call_soon_threadsafe(place.take, theirs)
+        return ours
 
 
 class MemoryListener:
-    """A name under which links come in."""
+    """A place of a network."""
 
-    def __init__(self, transport: MemoryTransport, address: str) -> None:
-        self._transport = transport
-        self._address = address
-
-    @property
-    def address(self) -> str:
-        """The name."""
-        return self._address
+    def __init__(self, network: MemoryNetwork, address: str) -> None:
+        self._network = network
+        self._place = network.places[address]
+        self.address = address
+        """The address that others connect to."""
 
     async def close(self) -> None:
         """Take no more links, and close those that came in."""
-        await self._transport.shut(self._address)
+        if self._network.places.get(self.address) is self._place:
+            del self._network.places[self.address]
+        # What connected just before is served by a callback that is due already.
+        await asyncio.sleep(0)
+        for link in tuple(self._place.links):
+            await link.close()
+        if self._place.handlers:
+            await asyncio.wait(set(self._place.handlers))
 
 
 class MemoryTransport:
-    """All names and links of one simulated network; used within one event loop."""
+    """The transport of one device of a simulated network; ``own`` is its address there."""
 
-    def __init__(self, max_frame: int = 64 << 20) -> None:
+    def __init__(self, max_frame: int, network: MemoryNetwork | None = None, own: str = "") -> None:
         self._max_frame = max_frame
-        self._listening: dict[str, Callable[[MemoryLink], Awaitable[None]]] = {}
-        self._handlers: dict[str, set[asyncio.Task[None]]] = {}
-        self._links: dict[str, list[MemoryLink]] = {}
+        self._network = network or MemoryNetwork()
+        self._own = own
 
     async def connect(self, address: str) -> MemoryLink:
-        """Return a link to a name; raises LinkClosed if nobody listens there."""
-        on_link = self._listening.get(address)
-        if on_link is None:
-            raise LinkClosed(f"nobody answers at {address!r}")
-        ours, theirs = MemoryLink.pair(self._max_frame)
-        self._links[address].append(theirs)
-
-        async def handle() -> None:
-            try:
-                await on_link(theirs)
-            finally:
-                await theirs.close()
-
-        task = asyncio.ensure_future(handle())
-        self._handlers[address].add(task)
-        task.add_done_callback(self._handlers[address].discard)
-        return ours
+        """Return a link to an address; raises LinkClosed if nobody listens there, or cannot be reached."""
+        return self._network.link(self._own, address, self._max_frame)
 
     async def listen(self, address: str, on_link: Callable[[MemoryLink], Awaitable[None]]) -> MemoryListener:
-        """Take links under a name; raises InvalidAddress if it is taken."""
-        if address in self._listening:
+        """Take links at an address; raises InvalidAddress if it is taken."""
+        if address in self._network.places:
             raise InvalidAddress(f"cannot listen on {address!r}: somebody does already; choose another name")
-        self._listening[address] = on_link
-        self._handlers[address] = set()
-        self._links[address] = []
-        return MemoryListener(self, address)
-
-    async def shut(self, address: str) -> None:
-        """Stop listening under a name and close the links that came in there."""
-        self._listening.pop(address, None)
-        for link in self._links.pop(address, ()):
-            await link.close()
-        handlers = self._handlers.pop(address, set())
-        if handlers:
-            await asyncio.wait(handlers)
+        self._network.places[address] = _Place(asyncio.get_running_loop(), on_link)
+        return MemoryListener(self._network, address)
