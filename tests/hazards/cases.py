@@ -19,8 +19,13 @@ from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 
+from tests.document.encoding import element as _element
+from tests.document.encoding import entry as _entry
+from tests.document.encoding import text as _text
+from tests.document.encoding import update as _update
+from tests.document.encoding import varint as _varint
 from tests.document.replicas import NAME, Replica, same, settle
-from tests.document.test_check import GOOD, HOSTILE, _element, _entry, _text, _update, _varint, damage
+from tests.document.test_check import GOOD, HOSTILE, damage
 from tinysync.crdt.check import check_state_vector, check_update
 from tinysync.crdt.values import unpack
 from tinysync.errors import BadUpdate, ProtocolError, TinySyncError, UnreadableFile, UsageError

@@ -7,10 +7,11 @@ of the format, minimal numbers within bounds, lengths that are there, text that 
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from tinysync.crdt.engine import LIST_PREFIX, MAP_ROOTS
+from tinysync.crdt.engine import LIST_PREFIX, MAP_ROOTS, META
 from tinysync.crdt.ids import MAX_CLIENT
 from tinysync.crdt.values import unpack
 from tinysync.errors import BadUpdate
@@ -20,21 +21,19 @@ if TYPE_CHECKING:
 
 MAX_CLOCK: Final = 2**31 - 1
 
-GC, DELETED, BINARY, ANY, SKIP = 0, 1, 3, 8, 10
-"""The content kinds of the format: no nested types, no text formats, no sub-documents, no moves."""
+DELETED, BINARY, ANY = 1, 3, 8
+"""The content kinds of the format: no nested types, no text formats, no sub-documents, no moves. As nothing is
+nested, the engine never collects a block as garbage, and what it writes has no gaps."""
 
-UNDEFINED, NULL, BIG_INT, FLOAT32, FLOAT64, FALSE, TRUE, STRING, BUFFER = (
-    127,
-    126,
-    122,
-    124,
-    123,
-    121,
-    120,
-    119,
-    116,
-)
-INTEGER = 125
+HAS_LEFT, HAS_RIGHT, HAS_KEY, KIND = 0x80, 0x40, 0x20, 0x1F
+"""What the first byte of a block tells."""
+
+NULL, INTEGER, FLOAT32, FLOAT64, BIG_INT, FALSE, TRUE, STRING, BUFFER = 126, 125, 124, 123, 122, 121, 120, 119, 116
+_SIZES: Final = {NULL: 1, TRUE: 1, FALSE: 1, FLOAT32: 5, FLOAT64: 9, BIG_INT: 9}
+"""How long values are, with their tag, whose length depends on nothing else."""
+
+_MAX_META: Final = 8
+"""How many entries about the document itself an update may write; a seed writes three."""
 
 
 @dataclass(slots=True)
@@ -42,21 +41,30 @@ class UpdateInfo:
     """What an update holds and what it refers to."""
 
     blocks: list[tuple[int, int, int]] = field(default_factory=list)
-    """(client, first clock, clock behind the last) for each run of blocks."""
+    """(client, first clock, clock behind the last) for each client."""
+    positions: list[array[int]] = field(default_factory=list)
+    """Where the blocks of each client begin in the update, and where the last one ends."""
+    deletions: int = 0
+    """Where the deleted ranges begin."""
+    parts: int = 0
+    """How many blocks, values and deleted ranges there are."""
     needs: dict[int, int] = field(default_factory=dict)
     """The clock that each client's blocks must have reached for the origins and deletions to make sense."""
     lists: set[str] = field(default_factory=set)
     """The lists that the update begins."""
+    meta: set[tuple[str, bytes]] = field(default_factory=set)
+    """What it writes about the document itself: keys and contents of blocks."""
 
-    def is_ready(self, clocks: Mapping[int, int]) -> bool:
-        """Tell whether a document with these clocks has all that the update refers to."""
-        reached: dict[int, int] = {}
-        for client, start, end in self.blocks:
-            clock = reached.get(client, clocks.get(client, 0))
-            if start > clock:
-                return False
-            reached[client] = max(clock, end)
-        return all(reached.get(client, clocks.get(client, 0)) >= need for client, need in self.needs.items())
+    def first_missing(self, clocks: Mapping[int, int]) -> tuple[int, int] | None:
+        """Return a client and a clock that its blocks must still reach, or None if a document has all it takes."""
+        for client, start, _ in self.blocks:
+            if start > clocks.get(client, 0):
+                return client, start
+        ends = {client: end for client, _, end in self.blocks}
+        for client, need in self.needs.items():
+            if need > clocks.get(client, 0) and need > ends.get(client, 0):
+                return client, need
+        return None
 
     def need(self, client: int, clock: int) -> None:
         """Note that the blocks of a client must have reached a clock."""
@@ -136,21 +144,23 @@ def check_update(update: bytes) -> UpdateInfo:
         if not blocks or client in seen:
             raise BadUpdate("a client's blocks are empty or come twice")
         seen.add(client)
-        run_start = start
+        positions = array("I")
         for _ in range(blocks):
-            kind, length = _check_block(reader, info)
-            if length < 1 or clock + length > MAX_CLOCK:
-                raise BadUpdate("a block's length is out of bounds")
-            if kind == SKIP:
-                if clock > run_start:
-                    info.blocks.append((client, run_start, clock))
-                run_start = clock + length
+            positions.append(reader.position)
+            length = _check_block(reader, info)
             clock += length
-        if clock > run_start:
-            info.blocks.append((client, run_start, clock))
+            if length < 1 or clock > MAX_CLOCK:
+                raise BadUpdate("a block's length is out of bounds")
+        positions.append(reader.position)
+        info.blocks.append((client, start, clock))
+        info.positions.append(positions)
+        info.parts += blocks
+    info.deletions = reader.position
     for _ in range(reader.number(reader.size)):
         client = reader.number(MAX_CLIENT)
-        for _ in range(reader.number(reader.size)):
+        ranges = reader.number(reader.size)
+        info.parts += ranges
+        for _ in range(ranges):
             clock = reader.number(MAX_CLOCK)
             length = reader.number(MAX_CLOCK)
             if length < 1 or clock + length > MAX_CLOCK:
@@ -160,57 +170,79 @@ def check_update(update: bytes) -> UpdateInfo:
     return info
 
 
-def _check_block(reader: _Reader, info: UpdateInfo) -> tuple[int, int]:
-    """Read one block; return its content kind and its length in clocks."""
+def _check_block(reader: _Reader, info: UpdateInfo) -> int:
+    """Read one block; return its length in clocks."""
     head = reader.byte()
-    if head in (GC, SKIP):
-        return head, reader.number(MAX_CLOCK)
-    kind = head & 0x1F
-    for flag in (0x80, 0x40):
+    kind = head & KIND
+    if kind not in (ANY, BINARY, DELETED):
+        raise BadUpdate(f"a block of content kind {kind}, which this format does not use")
+    for flag in (HAS_LEFT, HAS_RIGHT):
         if head & flag:
             client = reader.number(MAX_CLIENT)
             info.need(client, reader.number(MAX_CLOCK) + 1)
-    if not head & 0xC0:
-        _check_parent(reader, info, has_key=bool(head & 0x20))
-    if kind == ANY:
-        count = reader.number(reader.size)
-        for _ in range(count):
-            _check_any(reader)
-        return kind, count
+    meta_key = None
+    if not head & (HAS_LEFT | HAS_RIGHT):
+        meta_key = _check_parent(reader, info, has_key=bool(head & HAS_KEY))
+    content = reader.position
+    length = _check_content(reader, info, kind)
+    if meta_key is not None and kind != DELETED:
+        info.meta.add((meta_key, bytes([kind]) + reader.data[content : reader.position]))
+        if len(info.meta) > _MAX_META:
+            raise BadUpdate("it writes too much about the document itself")
+    return length
+
+
+def _check_content(reader: _Reader, info: UpdateInfo, kind: int) -> int:
+    if kind == DELETED:
+        return reader.number(MAX_CLOCK)
     if kind == BINARY:
         unpack(reader.take(reader.number(reader.size)))
-        return kind, 1
-    if kind == DELETED:
-        return kind, reader.number(MAX_CLOCK)
-    raise BadUpdate(f"a block of content kind {kind}, which this format does not use")
+        return 1
+    count = reader.number(reader.size)
+    info.parts += count
+    _check_values(reader, count)
+    return count
 
 
-def _check_parent(reader: _Reader, info: UpdateInfo, *, has_key: bool) -> None:
+def _check_parent(reader: _Reader, info: UpdateInfo, *, has_key: bool) -> str | None:
+    """Read where a block lies; return the key of an entry about the document itself."""
     if reader.number(1) != 1:
         raise BadUpdate("a block inside a nested type, which this format does not use")
     root = reader.text()
     if has_key:
-        reader.text()
+        key = reader.text()
         if root not in MAP_ROOTS:
             raise BadUpdate(f"an entry in {root!r}, which is no map of this format")
-    elif root.startswith(LIST_PREFIX):
-        info.lists.add(root[len(LIST_PREFIX) :])
-    else:
+        return key if root == META else None
+    if not root.startswith(LIST_PREFIX):
         raise BadUpdate(f"an element in {root!r}, which is no list of this format")
+    info.lists.add(root[len(LIST_PREFIX) :])
+    return None
 
 
-def _check_any(reader: _Reader) -> None:
+def _check_values(reader: _Reader, count: int) -> None:
+    data, position, size = reader.data, reader.position, reader.size
+    for _ in range(count):
+        if position >= size:
+            raise BadUpdate("it ends too early")
+        taken = _SIZES.get(data[position])
+        if taken is not None:
+            position += taken
+        else:
+            reader.position = position
+            _check_long_value(reader)
+            position = reader.position
+    if position > size:
+        raise BadUpdate("it ends too early")
+    reader.position = position
+
+
+def _check_long_value(reader: _Reader) -> None:
     tag = reader.byte()
-    if tag in (NULL, TRUE, FALSE):
-        return
     if tag == STRING:
         reader.text()
     elif tag == BUFFER:
         unpack(reader.take(reader.number(reader.size)))
-    elif tag == FLOAT32:
-        reader.take(4)
-    elif tag in (FLOAT64, BIG_INT):
-        reader.take(8)
     elif tag == INTEGER:
         # Only Yjs clients write it: a sign and 6 bits, then 7 bits a byte.
         for _ in range(9):

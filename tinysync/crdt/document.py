@@ -16,16 +16,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tinysync.crdt.check import check_state_vector, check_update
 from tinysync.crdt.digest import CellDigest
-from tinysync.crdt.engine import Applied, Engine
+from tinysync.crdt.engine import META, Applied, Engine, engine_failures
 from tinysync.crdt.entries import root_id, root_reference
 from tinysync.crdt.ids import HOURS_AHEAD, SEED_CLIENTS, new_client_id, seed_version
 from tinysync.crdt.node import Node, node_of
-from tinysync.crdt.ops import ABSENT, Op, Put
+from tinysync.crdt.ops import Op, Put
+from tinysync.crdt.parents import Parents
 from tinysync.crdt.patching import Patch, Patcher
 from tinysync.crdt.pending import Pending
-from tinysync.crdt.seed import EPOCH, FORMAT
+from tinysync.crdt.seed import EPOCH, FORMAT, META_CELLS, kind_cell
 from tinysync.crdt.sequence import Sequence, parse_override_key
-from tinysync.crdt.values import encode, key_text
+from tinysync.crdt.values import KINDS, encode, key_text
 from tinysync.crdt.view import view
 from tinysync.crdt.writing import is_simple, write_ops
 from tinysync.errors import BadUpdate, EngineFailure, KindMismatch
@@ -49,6 +50,8 @@ class Received:
     """False if the document already held everything."""
     pending: bool
     """True if an update refers to others that are missing: a diff must be requested."""
+    kept: list[bytes]
+    """The updates without those that were dropped because too many wait for others: these are to be logged."""
 
 
 @dataclass(slots=True)
@@ -77,6 +80,8 @@ class Document:
         self._make = make
         self._mirror = _Mirror()
         self._pending = Pending()
+        self._left_out = False
+        """Whether an update on disk could not be used."""
         self._highest_session = 0
         self._edited = False
         self._renewed_at = 0.0
@@ -84,21 +89,32 @@ class Document:
         self._stamp_time = 0
         self._touched: set[str] = set()
         self._moved: set[str] = set()
-        self.engine = Engine(new_client_id(0))
+        self._begin_engine(Engine(new_client_id(0)))
+
+    def _begin_engine(self, engine: Engine) -> None:
+        self.engine = engine
+        self._parents = Parents(self._beyond)
+        self._parents.own.add(engine.client_id)
         self._digest: CellDigest | None = None
         _documents.add(self)
+
+    def _beyond(self, state_vector: bytes) -> bytes:
+        return self.engine.diff(state_vector)
 
     # --- opening and rebuilding ----------------------------------------------------------------------------
 
     def load(self, updates: Iterable[bytes]) -> None:
         """Fill the document with what a storage holds, under a new client id, and build the live structure.
 
-        Raises BadUpdate if bytes are not of this format and KindMismatch if the root is of another kind.
+        What can never have been written by a replica of this format, but got to the disk, is left out.
+        Raises BadUpdate if bytes are not of this format, KindMismatch if the root is of another kind, and
+        EngineFailure.
         """
-        self._fill(list(updates))
-        self._check_meta()
-        self.root.container = self._make(self.kind, self.root)
-        Patcher(self).show_root()
+        with engine_failures("while it read the document"):
+            self._fill(list(updates))
+            self._check_meta()
+            self.root.container = self._make(self.kind, self.root)
+            Patcher(self).show_root()
 
     def rebuild(self, updates: Iterable[bytes]) -> None:
         """Replace the document by what a storage holds, under a new client id; the live structure is that already.
@@ -106,18 +122,19 @@ class Document:
         This is the way back when an update could not be logged: an update that is missing from the log would
         make every later one of its client unusable after a restart.
         """
-        self._fill(list(updates))
-        self._adopt(self.root)
+        with engine_failures("while it read the document again"):
+            self._fill(list(updates))
+            self._adopt(self.root)
 
     def _fill(self, updates: list[bytes]) -> None:
         infos = {update: check_update(update) for update in updates}
         self._note_sessions(infos.values())
-        self.engine = Engine(new_client_id(self._highest_session))
-        self._digest = None
+        self._begin_engine(Engine(new_client_id(self._highest_session)))
         self._edited = False
         self._mirror = _Mirror()
         self._pending = Pending()
-        applied = self._apply(infos)
+        ready = self._take_ready(infos, trusted=True)
+        applied = self._apply(ready)
         for root in ("c", "p", "d"):
             for entry in applied.cells[root]:
                 node, slash, text = entry.partition("/")
@@ -131,14 +148,18 @@ class Document:
         self.root.seeded = layer == "d"
 
     def _check_meta(self) -> None:
+        """Raise unless the document is one that this tinysync can go on with.
+
+        What makes no sense there, an earlier version has let in: it says nothing.
+        """
         with self.engine.reading():
-            version, epoch, kind = (self.engine.get("meta", key) for key in ("format", "epoch", "kind"))
-        if version is not ABSENT and int(version) > FORMAT:
-            raise BadUpdate(f"the document has format {int(version)}; this tinysync knows {FORMAT}: upgrade it")
-        if kind is not ABSENT and kind != self.kind:
+            version, epoch, kind = (self.engine.get(META, key) for key in ("format", "epoch", "kind"))
+        if _is_whole(version) and version > FORMAT:
+            raise BadUpdate(f"the document has format {version:.0f}; this tinysync knows {FORMAT}: upgrade it")
+        if kind in KINDS and kind != self.kind:
             raise KindMismatch(f"the document's root is a {kind}, not a {self.kind}")
-        if epoch is not ABSENT and int(epoch) != EPOCH:
-            raise BadUpdate(f"the document is of epoch {int(epoch)}; this tinysync knows {EPOCH}: upgrade it")
+        if _is_whole(epoch) and epoch != EPOCH:
+            raise BadUpdate(f"the document is of epoch {epoch:.0f}; this tinysync knows {EPOCH}: upgrade it")
 
     def _adopt(self, node: Node) -> None:
         """Register a live container and those inside it, and sort out which of its cells do not show."""
@@ -308,21 +329,57 @@ class Document:
     def receive(self, updates: list[bytes]) -> Received:
         """Check updates of others and put them into the engine, without showing them yet.
 
-        Raises BadUpdate if one is not of this format; then nothing was changed, unless it is HalfApplied: then the
-        document must be rebuilt. Raises EngineFailure if the engine panics.
+        Raises BadUpdate if one is not of this format, or does not fit this document; then nothing was changed,
+        unless it is HalfApplied: then the document must be rebuilt. Raises EngineFailure if the engine panics.
         """
         infos = {update: check_update(update) for update in updates}
-        self._check_own_blocks(infos.values())
-        self._settle_moved_lists()
-        parked = self._pending.updates
-        applied = self._apply(infos)
+        for info in infos.values():
+            self._check_written_meta(info)
+        with engine_failures("on what came from another device"):
+            self._check_own_blocks(infos.values())
+            self._settle_moved_lists()
+            parked = self._pending.updates.copy()
+            ready = self._take_ready(infos)
+            applied = self._apply(ready)
         self._note_sessions(infos.values())
         still_parked = self._pending.updates
-        new = applied.events > 0 or not parked.keys() >= still_parked.keys()
-        return Received(applied, new, pending=not infos.keys().isdisjoint(still_parked))
+        return Received(
+            applied,
+            new=applied.events > 0 or not parked.keys() >= still_parked.keys(),
+            pending=not ready.keys() >= infos.keys(),
+            kept=[update for update in updates if update in ready or update in still_parked],
+        )
 
-    def _apply(self, arrived: dict[bytes, UpdateInfo]) -> Applied:
-        ready = self._pending.take_ready(arrived, self._clocks)
+    def _check_written_meta(self, info: UpdateInfo) -> None:
+        """Let updates say about the document only what it is."""
+        for key, content in info.meta:
+            if content not in META_CELLS.get(key, ()):
+                raise BadUpdate(
+                    f"an update that changes the {key!r} of the document; if a newer tinysync sent it, upgrade "
+                    "this one"
+                )
+            if key == "kind" and content != kind_cell(self.kind):
+                raise BadUpdate(f"an update of a document of another kind; this one is a {self.kind}")
+
+    def _take_ready(self, arrived: dict[bytes, UpdateInfo], *, trusted: bool = False) -> dict[bytes, UpdateInfo]:
+        """Return the updates to apply next; raises BadUpdate if one that arrived does not fit the document.
+
+        Those that were parked, or are ``trusted`` because they are from disk, are left out then: too late to
+        refuse them.
+        """
+        parked = self._pending.updates.copy()
+        ready = self._pending.take_ready(arrived, self._clocks, bounded=not trusted)
+        try:
+            left_out = self._parents.sort_out(ready, refused=() if trusted else arrived)
+        except BadUpdate:
+            self._pending = Pending(parked)
+            raise
+        if left_out:
+            self._left_out = True
+            self._pending.forget_clocks()
+        return ready
+
+    def _apply(self, ready: dict[bytes, UpdateInfo]) -> Applied:
         return self.engine.apply(ready, {list_id for info in ready.values() for list_id in info.lists})
 
     def _clocks(self) -> dict[int, int]:
@@ -342,14 +399,17 @@ class Document:
 
     def _check_own_blocks(self, infos: Iterable[UpdateInfo]) -> None:
         own = self.engine.client_id
-        ends = [end for info in infos for client, _, end in info.blocks if client == own]
-        if ends and max(ends) > self._clocks().get(own, 0):
-            # Somebody knows more of our id than we do: this folder was rolled back or copied.
+        known = [end for info in infos for client, _, end in info.blocks if client == own]
+        known += [info.needs[own] for info in infos if own in info.needs]
+        if known and max(known) > self._clocks().get(own, 0):
+            # Somebody knows more of our id than we do: this folder was rolled back or copied. Or somebody deletes
+            # in advance what we are about to write.
             self.renew_client_id()
 
     def show(self, received: Received) -> list[Patch]:
         """Patch the live containers by what was received; return the patches, in the order they were made."""
-        return Patcher(self).show(received.applied)
+        with engine_failures("on what came from another device"):
+            return Patcher(self).show(received.applied)
 
     # --- reads ---------------------------------------------------------------------------------------------
 
@@ -375,8 +435,8 @@ class Document:
         return self._digest.update(budget)
 
     def is_complete(self) -> bool:
-        """Tell whether no update is parked; only then may the document be compacted."""
-        return not self._pending.updates
+        """Tell whether no update is parked or left out; only then may the document be compacted."""
+        return not self._pending.updates and not self._left_out
 
     def seeded_version(self) -> int | None:
         """Return the highest ``version=`` whose defaults the document has seen, or None if it has seen none."""
@@ -397,3 +457,7 @@ def _note_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_note_fork)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value) and value == int(value)

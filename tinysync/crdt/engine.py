@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any, Final
 from pycrdt import _pycrdt as yrs
 
 from tinysync.crdt.ops import ABSENT
-from tinysync.errors import BadUpdate, EngineFailure
+from tinysync.errors import BadUpdate, EngineFailure, TinySyncError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-MAP_ROOTS: Final = ("meta", "c", "p", "d", "g", "o")
+META: Final = "meta"
+MAP_ROOTS: Final = (META, "c", "p", "d", "g", "o")
 LIST_PREFIX: Final = "l:"
 LIST_ROOT: Final = "l"
 """Stands for the root of a list among the places of cells."""
@@ -264,6 +265,25 @@ class Engine:
                     self._array(list_id)
 
 
+class engine_failures:  # noqa: N801 - it is used as a function
+    """Context in which a panic, and every error that is not one of ours, becomes EngineFailure."""
+
+    __slots__ = ("doing",)
+
+    def __init__(self, doing: str) -> None:
+        self.doing = doing
+
+    def __enter__(self) -> None:
+        """Do nothing."""
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        """Raise EngineFailure instead of what the engine raised."""
+        if error is None or isinstance(error, TinySyncError):
+            return
+        if isinstance(error, Exception) or type(error).__name__ == "PanicException":
+            raise EngineFailure(f"the CRDT engine failed {self.doing}: {error!r}") from error
+
+
 def _cell_collector(cells: dict[str, Any]) -> Callable[[Any], None]:
     def collect(event: Any) -> None:
         for key, change in event.keys.items():
@@ -282,3 +302,13 @@ def read_varint(data: bytes, position: int) -> tuple[int, int]:
         if byte < 0x80:
             return value, position
         shift += 7
+
+
+def write_varint(number: int) -> bytes:
+    """Return an unsigned LEB128 number."""
+    out = bytearray()
+    while number > 0x7F:
+        out.append(0x80 | number & 0x7F)
+        number >>= 7
+    out.append(number)
+    return bytes(out)

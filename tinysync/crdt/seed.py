@@ -16,6 +16,7 @@ from tinysync.crdt.entries import ROOT_ENTRY, dict_cell, root_id, set_cell, text
 from tinysync.crdt.ids import digest, node_id, seed_client_id
 from tinysync.crdt.ops import ABSENT
 from tinysync.crdt.values import (
+    KINDS,
     TOMBSTONE_CELL,
     Reference,
     encode,
@@ -31,6 +32,19 @@ FORMAT: Final = 1
 """Version of the document format and of the way of seeding."""
 
 EPOCH: Final = 0
+
+
+def kind_cell(kind: Kind) -> bytes:
+    """Return the encoded block content that says of which kind a document's root is."""
+    return b"\x08\x01\x77" + bytes([len(kind)]) + kind.encode()
+
+
+META_CELLS: Final = {
+    "format": (b"\x08\x01\x7c\x3f\x80\x00\x00",),
+    "epoch": (b"\x08\x01\x7c\x00\x00\x00\x00",),
+    "kind": tuple(map(kind_cell, KINDS)),
+}
+"""All that a seed of this format writes about the document itself, as encoded block contents."""
 
 MAX_OWN_LISTS: Final = 16
 """Up to so many lists of a seed are written under client ids of their own, so that a list that two versions of an

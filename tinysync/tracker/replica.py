@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
     from tinysync.tracker.inbox import Dispatch
     from tinysync.tracker.notify import Callback, Noted
     from tinysync.tracker.place import Place
+
+logger = logging.getLogger("tinysync")
 
 
 class Replica:
@@ -243,6 +246,11 @@ class Replica:
             self.disk = None
         self._tell_closed()
 
+    def _fail(self, error: EngineFailure) -> None:
+        """Stop because of what no call of the program can be told."""
+        logger.error("The structure %r is closed: %s. What is on disk is whole: track it again.", self.name, error)
+        self._stop(str(error))
+
     def _take_effect(self, changes: list[Noted], origin: Origin, updates: list[bytes]) -> None:
         """Do what follows the op log: readable file, peers, callbacks."""
         try:
@@ -285,7 +293,11 @@ class Replica:
         received = self._log_received(updates, device, done)
         if received is None:
             return
-        patches = self.document.show(received)
+        try:
+            patches = self.document.show(received)
+        except EngineFailure as error:
+            self._fail(error)
+            return
         if not patches:
             return
         if self.changed is not None:
@@ -324,7 +336,7 @@ class Replica:
             self.check_open()
             received = self.document.receive(updates)
         except EngineFailure as error:
-            self._stop(str(error))
+            self._fail(error)
             done(Delivered(Outcome.FAILED, error))
             return None
         except (BadUpdate, StructureClosed) as error:
@@ -337,7 +349,7 @@ class Replica:
             return None
         try:
             if self.disk is not None:
-                self.disk.record(self, "remote", (), updates, {"device": device})
+                self.disk.record(self, "remote", (), received.kept, {"device": device})
         except StorageError as error:
             self._rebuild()
             done(Delivered(Outcome.FAILED, error))

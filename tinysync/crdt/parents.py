@@ -1,0 +1,173 @@
+"""Where every block of a document lies.
+
+A block that is inserted next to others does not say in which root it lies, and an entry not under which key: the
+engine takes that from its neighbours, and trusts them to lie in one place. So what an update says is compared here
+with where the neighbours really are: from the blocks of all updates that were applied, and for the program's own
+edits from the engine. As nothing is nested, a block stays where it is for good, also when it was deleted.
+"""
+
+from __future__ import annotations
+
+import logging
+from array import array
+from bisect import bisect_right
+from typing import TYPE_CHECKING, Final
+
+from tinysync.crdt.blocks import in_order
+from tinysync.crdt.check import DELETED, check_update
+from tinysync.crdt.engine import META, write_varint
+from tinysync.crdt.ids import SEED_CLIENTS
+from tinysync.errors import BadUpdate, EngineFailure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Container
+
+    from tinysync.crdt.blocks import Blocks, Id
+    from tinysync.crdt.check import UpdateInfo
+
+logger = logging.getLogger("tinysync")
+
+_LIST, _ENTRY, _META = 0, 1, 2
+_SORT: Final = 3
+"""The bits of a place that tell which of these it is; the others are a digest, with a secret of the process."""
+_META_NAME: Final = bytes([len(META)]) + META.encode()
+
+
+class _Runs:
+    """Where the blocks of one client lie, as runs with the same place."""
+
+    __slots__ = ("ends", "places")
+
+    def __init__(self) -> None:
+        self.ends = array("I")
+        """The clock behind the last element of each run."""
+        self.places = array("q")
+
+
+class Parents:
+    """The places of a document's blocks; ``diff`` returns what the engine holds beyond a state vector."""
+
+    def __init__(self, diff: Callable[[bytes], bytes]) -> None:
+        self._diff = diff
+        self._runs: dict[int, _Runs] = {}
+        self._ends: dict[int, int] = {}
+        """How far the blocks of each client are known."""
+        self._before: dict[int, tuple[int, int]] = {}
+        """(runs, end) as it was for the clients that got blocks from the updates that are being sorted out."""
+        self._is_behind = True
+        """Whether the engine may hold more."""
+        self.own: set[int] = set()
+        """Client ids under which the program writes into the engine."""
+
+    def sort_out(self, updates: dict[bytes, UpdateInfo], refused: Container[bytes] = ()) -> list[bytes]:
+        """Note where the blocks of updates lie that are applied next; take those out that do not fit the document.
+
+        They are checked, and what each refers to is there, or in those before it. Returns what was taken out.
+        Raises BadUpdate instead if it is among those that can be ``refused``; then nothing is noted.
+        """
+        self._before = {}
+        self._is_behind = True
+        left_out: list[bytes] = []
+        for update, info in updates.items():
+            try:
+                self._place(update, info)
+            except BadUpdate as error:
+                if update in refused:
+                    self._restore(self._before)
+                    raise
+                logger.warning("Left out an update that can never have been right: %s", error)
+                left_out.append(update)
+        for update in left_out:
+            del updates[update]
+        return left_out
+
+    def _place(self, update: bytes, info: UpdateInfo) -> None:
+        """Note where the blocks of an update lie; raises BadUpdate if one cannot, and then notes nothing."""
+        batch, self._before = self._before, {}
+        try:
+            self._check_beginnings(info)
+            for block in in_order(update, info, self._ends):
+                self._add(block, self._place_of(block))
+        except BaseException:
+            self._restore(self._before)
+            self._before = {}
+            raise
+        finally:
+            self._before |= batch
+
+    def _check_beginnings(self, info: UpdateInfo) -> None:
+        for client, start, _ in info.blocks:
+            # What the program has written is taken from the engine, and never from an echo.
+            if client in self.own or client >= SEED_CLIENTS or start > self._ends.get(client, 0):
+                self._catch_up()
+                if start > self._ends.get(client, 0):
+                    raise BadUpdate("blocks behind some that are not there")
+
+    def _place_of(self, block: Blocks) -> int:
+        if block.parent:
+            place = _place(block.parent)
+        else:
+            places = {self._at(neighbour) for neighbour in (block.left, block.right) if neighbour is not None}
+            place = places.pop()
+            if places:
+                raise BadUpdate("a block between two that lie in different places")
+            sort = place & _SORT
+            if sort == _META and block.kind != DELETED:
+                raise BadUpdate("a block that overwrites what the document says about itself")
+            if sort == _ENTRY and block.right is not None:
+                raise BadUpdate("an entry that was inserted in front of another")
+        known = self._ends.get(block.client, 0)
+        if block.clock < known and self._at((block.client, known - 1)) != place:
+            raise BadUpdate("a block of which the beginning lies elsewhere")
+        return place
+
+    def _at(self, element: Id) -> int:
+        client, clock = element
+        if clock >= self._ends.get(client, 0):
+            self._catch_up()
+            if clock >= self._ends.get(client, 0):
+                raise BadUpdate("a block beside one that is not there")
+        runs = self._runs[client]
+        return runs.places[bisect_right(runs.ends, clock)]
+
+    def _add(self, block: Blocks, place: int) -> None:
+        client = block.client
+        runs = self._runs.get(client)
+        if runs is None:
+            runs = self._runs[client] = _Runs()
+        if client not in self._before:
+            self._before[client] = (len(runs.places), self._ends.get(client, 0))
+        self._ends[client] = end = block.block_end
+        places = runs.places
+        if places and places[-1] == place:
+            runs.ends[-1] = end
+        else:
+            runs.ends.append(end)
+            places.append(place)
+
+    def _restore(self, before: dict[int, tuple[int, int]]) -> None:
+        for client, (count, end) in before.items():
+            runs = self._runs[client]
+            del runs.ends[count:], runs.places[count:]
+            if count:
+                runs.ends[-1] = end
+            self._ends[client] = end
+
+    def _catch_up(self) -> None:
+        """Take in the program's own edits since the last time."""
+        if not self._is_behind:
+            return
+        self._is_behind = False
+        known = b"".join(write_varint(client) + write_varint(end) for client, end in self._ends.items())
+        update = self._diff(write_varint(len(self._ends)) + known)
+        try:
+            for block in in_order(update, check_update(update), self._ends):
+                self._add(block, self._place_of(block))
+        except BadUpdate as error:
+            raise EngineFailure(f"the CRDT engine holds what cannot be: {error}") from error
+
+
+def _place(parent: bytes) -> int:
+    """Return what stands for a place; who sends updates cannot find two places for which the same does."""
+    sort = _META if parent.startswith(_META_NAME, 1) else _ENTRY if parent[1] == 1 else _LIST
+    return hash(parent) & ~_SORT | sort
