@@ -111,10 +111,10 @@ class Document:
         EngineFailure.
         """
         with engine_failures("while it read the document"):
-            self._fill(list(updates))
+            applied = self._fill(list(updates))
             self._check_meta()
             self.root.container = self._make(self.kind, self.root)
-            Patcher(self).show_root()
+            Patcher(self).show_root(applied)
 
     def rebuild(self, updates: Iterable[bytes]) -> None:
         """Replace the document by what a storage holds, under a new client id; the live structure is that already.
@@ -126,7 +126,7 @@ class Document:
             self._fill(list(updates))
             self._adopt(self.root)
 
-    def _fill(self, updates: list[bytes]) -> None:
+    def _fill(self, updates: list[bytes]) -> Applied:
         infos = {update: check_update(update) for update in updates}
         self._note_sessions(infos.values())
         self._begin_engine(Engine(new_client_id(self._highest_session)))
@@ -146,6 +146,7 @@ class Document:
         self.root.nonce = reference.nonce
         self.root.id = root_id(reference)
         self.root.seeded = layer == "d"
+        return applied
 
     def _check_meta(self) -> None:
         """Raise unless the document is one that this tinysync can go on with.

@@ -20,7 +20,7 @@ from tinysync.crdt.values import (
 from tinysync.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from tinysync.model import Kind
 
@@ -102,6 +102,13 @@ def root_id(reference: Reference) -> str:
     return node_id("", "", reference.kind, reference.nonce)
 
 
+def in_order(texts: Collection[str]) -> list[str]:
+    """Return key texts in the order of a reopened container: str keys first, in their order."""
+    ordered = sorted(texts)
+    others = [text for text in ordered if text_key(text) is None]
+    return [text for text in ordered if text_key(text) is not None] + others if others else ordered
+
+
 def text_order(text: str) -> tuple[bool, str]:
-    """Sort key of key texts: str keys first, in their order."""
+    """Sort key of key texts: that of ``in_order``."""
     return text_key(text) is None, text

@@ -9,11 +9,11 @@ from tinysync.crdt.entries import (
     LAYERS,
     ROOT_ENTRY,
     dict_entry,
+    in_order,
     root_id,
     root_reference,
     set_entry,
     shown_value,
-    text_order,
 )
 from tinysync.crdt.ids import node_id
 from tinysync.crdt.node import Node, node_of
@@ -69,9 +69,13 @@ class Patcher:
         self.document = document
         self.engine = document.engine
         self.patches: list[Patch] = []
+        self._get = self.engine.get
 
-    def show_root(self) -> None:
-        """Build the whole live structure."""
+    def show_root(self, applied: Applied) -> None:
+        """Build the whole live structure from all that the document holds."""
+        cells = applied.cells
+        # What was just read need not be asked of the engine again, cell by cell.
+        self._get = lambda root, key: cells[root].get(key, ABSENT)
         with self.engine.reading():
             self._fill(self.document.root)
 
@@ -93,7 +97,7 @@ class Patcher:
                 if node.kind == "list":
                     self._patch_list(node, lists[identifier])
                 else:
-                    for text in sorted(entries.get(identifier, ()), key=text_order):
+                    for text in in_order(entries.get(identifier, ())):
                         self._patch_entry(node, text)
         return self.patches
 
@@ -133,8 +137,8 @@ class Patcher:
             values = [sequence.value(slot, self.engine) for slot in sequence.anchors(self.engine)]
             list.extend(container, [self._live_value(value, node, None, "", "c") for value in values])
             return
-        for text in sorted(self.document.hidden.pop(node.id, ()), key=text_order):
-            value, layer = shown_value(self.engine.get, f"{node.id}/{text}")
+        for text in in_order(self.document.hidden.pop(node.id, ())):
+            value, layer = shown_value(self._get, f"{node.id}/{text}")
             if node.kind == "set":
                 element = set_entry(value, text)
                 if element is not ABSENT:
@@ -150,7 +154,7 @@ class Patcher:
             self._note_absent(node, text)
 
     def _note_absent(self, node: Node, text: str) -> None:
-        if any(self.engine.has(layer, f"{node.id}/{text}") for layer in LAYERS):
+        if any(self._get(layer, f"{node.id}/{text}") is not ABSENT for layer in LAYERS):
             node.absent = node.absent or set()
             node.absent.add(text)
         elif node.absent is not None:

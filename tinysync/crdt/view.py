@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tinysync.crdt.entries import dict_entry, root_id, root_reference, set_entry, shown_value, text_order
+from tinysync.crdt.entries import dict_entry, in_order, root_id, root_reference, set_entry, shown_value
 from tinysync.crdt.ids import node_id
 from tinysync.crdt.ops import ABSENT
 from tinysync.crdt.sequence import Sequence, parse_override_key
@@ -37,7 +37,7 @@ class _View:
                 self.overrides.setdefault(place[0], []).append((place[1], cell))
 
     def container(self, kind: Kind, identifier: str, depth: int) -> Any:
-        texts = sorted(self.texts.get(identifier, ()), key=text_order)
+        texts = in_order(self.texts.get(identifier, ()))
         match kind:
             case "dict":
                 return self._dict(identifier, texts, depth)
