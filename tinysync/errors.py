@@ -66,7 +66,10 @@ class InsecureFile(StorageError):
 
 
 class DocumentInUse(StorageError):
-    """Another process has the structure open; the message names its process id."""
+    """Another process has the structure open in a way that cannot be shared; the message says what is known of it.
+
+    A structure without a document (``persist=Pickle``, ``UnsafeYAML``) is open in one process at a time.
+    """
 
 
 class UnreadableFile(StorageError):

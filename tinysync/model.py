@@ -27,7 +27,8 @@ class Change:
     All elements are direct references into the live structure; deep-copy what is to be kept.
     ``path`` leads from the root to ``target``, the container that was changed by calling
     ``func_name(*args, **kwargs)`` on it. ``origin`` is ``'local'`` for this program, ``'remote'`` for another
-    device (then ``device`` names it) and ``'file'`` for a hand edit of the readable file.
+    device (then ``device`` names it) and ``'file'`` for a hand edit of the readable file. What another process
+    that has the structure open did itself is ``'remote'``, too, and ``device`` then is this device's own id.
     """
 
     root: Any

@@ -78,13 +78,6 @@ def test_two_processes_from_the_first_edit_to_the_restart(start):
     assert (laptop.quit(), phone.quit()) == ("", "")
 
 
-def test_a_second_process_cannot_open_the_same_folder(start):
-    first, second = start("laptop"), start("laptop")
-    first.track("{}")
-    with pytest.raises(DeviceFailed, match=f"DocumentInUse: .*{first.process.pid}"):
-        second.track("{}")
-
-
 def test_kill_9_in_the_middle_of_everything_loses_nothing_acknowledged(start):
     chance = random.Random(9)
     empty = "{'log': [], 'last': {}}"

@@ -1,6 +1,8 @@
 """What is particular to files: locks, failures of the disk, damage, and crashes."""
 
+import os
 import random
+import signal
 import subprocess
 import sys
 import textwrap
@@ -10,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tinysync.errors import DamagedFileWarning, DocumentInUse, StorageError
+from tinysync.storage.lock import FileLock, FolderLock
 from tinysync.storage.names import document_paths
 from tinysync.storage.oplog import FileOpLog
 from tinysync.storage.records import HEADER_SIZE, OpRecord
@@ -69,40 +72,134 @@ def run(script, *arguments):
     )
 
 
-# --- one process at a time --------------------------------------------------------------------------------
+# --- several processes ------------------------------------------------------------------------------------
 
 
-def test_another_process_is_named(tmp_path, paths):
-    with run("log.open(); print(os.getpid(), flush=True); sys.stdin.read()", tmp_path) as holder:
-        pid = int(holder.stdout.readline())
-        assert pid == holder.pid
-        with pytest.raises(DocumentInUse, match=f"{paths.readable} is open in process {pid},"):
-            FileOpLog(paths).open()
-        holder.stdin.close()
-    assert reopened(paths) == []
+def test_processes_share_a_folder(tmp_path, paths):
+    script = """
+        log.open(); log.append(record(1)); print("ready", flush=True)
+        sys.stdin.readline(); print(len(log.tail()), flush=True)
+        sys.stdin.read(); log.append(record(3)); log.close()
+    """
+    with run(script, tmp_path) as other:
+        assert other.stdout.readline() == "ready\n"
+        log = FileOpLog(paths)
+        assert log.open().records == [record(1)]
+        log.append(record(2))
+        print(file=other.stdin, flush=True)
+        assert other.stdout.readline() == "1\n"
+        log.compact(b"1 and 2")
+        other.stdin.close()
+        other.wait()
+    assert log.tail() == [record(3)]
+    log.compact(b"all")
+    log.close()
+    assert [r.updates for r in reopened(paths)] == [(b"all",)]
+    assert not list(paths.state.glob("live-*"))
+    assert len(list(paths.state.glob("*.ops"))) == 0
 
 
-def test_a_killed_process_leaves_no_lock(tmp_path, paths):
+def test_a_killed_process_is_no_session_any_more(tmp_path, paths):
     script = "log.open(); log.append(record(1)); print('ready', flush=True); sys.stdin.read()"
     with run(script, tmp_path) as holder:
         assert holder.stdout.readline() == "ready\n"
         holder.kill()
-    assert reopened(paths) == [record(1)]
+    newest_ops(paths).write_bytes(newest_ops(paths).read_bytes() + b"half a rec")
+    with pytest.warns(DamagedFileWarning, match="interrupted"):
+        assert reopened(paths) == [record(1)]
+    assert not list(paths.state.glob("live-*"))
 
 
-@pytest.mark.parametrize("content", [b"", b"garbage", b"999999999999"])
-def test_the_pid_file_is_only_believed_while_locked(paths, content):
+def test_what_a_living_session_is_just_writing_is_left_alone(paths):
+    one, other = FileOpLog(paths), FileOpLog(paths)
+    one.open()
+    one.append(record(0))
+    ops = newest_ops(paths)
+    data = ops.read_bytes()
+    one.append(record(1))
+    whole = ops.read_bytes()
+    ops.write_bytes(data)
+    assert other.open().records == [record(0)]
+    for cut in range(len(data), len(whole)):
+        ops.write_bytes(whole[:cut])
+        assert reopened(paths) == [record(0)]
+        assert other.tail() == []
+        assert ops.stat().st_size == cut
+    one.close()
+    ops.write_bytes(whole + b"half a rec")
+    with pytest.warns(DamagedFileWarning, match="interrupted"):
+        other.compact(b"only the first was read, and its writer is gone")
+    assert ops.read_bytes() == whole
+    assert other.tail() == [record(1)]
+    other.compact(b"both")
+    assert not ops.exists()
+    other.close()
+
+
+def test_a_session_never_takes_the_name_of_a_file_again(paths, monkeypatch):
+    monkeypatch.setattr("time.time_ns", lambda: 5_000_000_000)
+    log = FileOpLog(paths)
+    log.open()
+    for n in range(4):
+        log.append(record(n))
+        log.compact(b"up to %d" % n)
+    log.append(record(9))
+    log.close()
+    assert [r.updates for r in reopened(paths)] == [(b"up to 3",), record(9).updates]
+
+
+def test_a_version_that_shares_in_another_way_is_named(paths):
     filled(paths, 1)
-    (paths.state / "pid").write_bytes(content)
+    sign = FileLock(paths.state / "live-7-12345-0123abcd")
+    assert sign.try_acquire()
+    with pytest.raises(DocumentInUse, match=f"{paths.readable} is open in process 12345, in a version"):
+        FileOpLog(paths).open()
+    sign.close()
     assert reopened(paths) == [record(0)]
 
 
-def test_a_holder_that_has_not_written_its_pid_is_another_process(paths):
-    log = FileOpLog(paths)
-    log.open()
-    (paths.state / "pid").write_bytes(b"")
-    with pytest.raises(DocumentInUse, match="open in another process"):
+def test_a_folder_that_somebody_holds_for_long(paths, monkeypatch):
+    filled(paths, 1)
+    monkeypatch.setattr("tinysync.storage.oplog.PATIENCE", 0.05)
+    with FolderLock(paths.state).held(0), pytest.raises(DocumentInUse, match="locked by another process"):
         FileOpLog(paths).open()
+    assert reopened(paths) == [record(0)]
+
+
+def test_the_lock_of_a_folder_is_one_whoever_deletes_its_file(paths):
+    paths.state.mkdir(parents=True)
+    one, other = FolderLock(paths.state), FolderLock(paths.state)
+    with one.held(0), one.held(0), pytest.raises(DocumentInUse), other.held(0):
+        pass
+    (paths.state / "lock").unlink()
+    with other.held(0), pytest.raises(DocumentInUse), one.held(0.01):
+        pass
+    with one.held(0):
+        pass
+
+
+@unix
+def test_a_forked_child_holds_no_locks(tmp_path, paths):
+    script = """
+        import time
+        log.open(); log.append(record(1))
+        if not os.fork():
+            print(os.getpid(), flush=True)
+            os.close(1)
+            time.sleep(60)
+        os.wait()
+    """
+    with run(script, tmp_path) as program:
+        child = int(program.stdout.readline())
+        program.kill()
+    try:
+        log = FileOpLog(paths)
+        assert log.open().records == [record(1)]
+        log.compact(b"all")
+        assert not list(paths.state.glob("*.ops"))
+        log.close()
+    finally:
+        os.kill(child, signal.SIGKILL)
 
 
 # --- places that cannot be written ------------------------------------------------------------------------
@@ -115,7 +212,7 @@ def test_a_file_where_the_folder_should_be(tmp_path, paths):
     assert (tmp_path / ".tinysync").read_text() == "in the way"
 
 
-@pytest.mark.parametrize("name", ["lock", "pid", "device", "1.ops", "snapshot-1.bin"])
+@pytest.mark.parametrize("name", ["lock", "device", "1.ops", "snapshot-1.bin"])
 def test_a_folder_where_a_file_should_be(paths, name):
     (paths.state / name / "inside").mkdir(parents=True)
     with pytest.raises(StorageError, match=f"{paths.state}"):

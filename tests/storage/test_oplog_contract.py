@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.lengths import many
-from tinysync.errors import DocumentInUse, StorageError
+from tinysync.errors import StorageError
 from tinysync.storage.names import document_paths
 from tinysync.storage.oplog import FileOpLog
 from tinysync.storage.oplog_contract import SNAPSHOT_KIND
@@ -104,27 +104,106 @@ def test_a_compacted_nothing_exists(new_log):
     assert new_log().open().existed
 
 
-def test_only_one_at_a_time(new_log):
+# --- several sessions at a time ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def two(new_log):
+    """Two sessions that are open at the same time, each with a record of its own that the other has read."""
+    one, other = new_log(), new_log()
+    one.open()
+    one.append(record(1))
+    assert other.open().records == [record(1)]
+    other.append(record(2))
+    assert one.tail() == [record(2)]
+    yield one, other
+    one.close()
+    other.close()
+
+
+def test_each_sees_what_the_other_appends_once(two):
+    one, other = two
+    assert not one.news()
+    assert not other.news()
+    assert (one.tail(), other.tail()) == ([], [])
+    for n in range(3, 6):
+        one.append(record(n))
+        assert not one.news()
+    assert other.news()
+    assert other.tail() == [record(n) for n in range(3, 6)]
+    assert not other.news()
+    one.append(record(6))
+    other.append(record(7))
+    assert other.tail() == [record(6)]
+    assert one.tail() == [record(7)]
+
+
+def test_a_session_that_is_open_is_not_opened_again(two):
+    with pytest.raises(StorageError, match="open"):
+        two[0].open()
+    two[0].append(record(3))
+    assert two[1].tail() == [record(3)]
+
+
+def test_rereading_gives_what_was_seen_of_others_and_no_more(two):
+    one, other = two
+    other.append(record(3))
+    assert sorted(r.time_ms for r in one.reread()) == [record(n).time_ms for n in (1, 2)]
+    assert one.tail() == [record(3)]
+    one.append(record(4))
+    assert sorted(r.time_ms for r in one.reread()) == [record(n).time_ms for n in (1, 2, 3, 4)]
+
+
+def test_what_was_seen_is_not_news_after_the_other_has_gone(new_log, two):
+    one, other = two
+    other.append(record(3))
+    other.close()
+    assert one.tail() == [record(3)]
+    third = new_log()
+    assert len(third.open().records) == 3
+    assert not one.news()
+    third.append(record(4))
+    assert one.tail() == [record(4)]
+    third.close()
+
+
+def test_compacting_leaves_the_records_of_others_that_live(new_log, two):
+    one, other = two
+    other.append(record(3))
+    one.compact(b"1 and 2")
+    assert one.tail() == [record(3)]
+    one.append(record(4))
+    other.append(record(5))
+    (snapshot, *rest) = other.tail()
+    assert (snapshot.updates, rest) == ((b"1 and 2",), [record(4)])
+    third = new_log()
+    records = third.open().records
+    assert {r.updates for r in records} == {(b"1 and 2",), *(record(n).updates for n in (2, 3, 4, 5))}
+    third.compact(b"all that the dead left")
+    third.close()
+    for log in (one, other):
+        log.append(record(6))
+        log.close()
     log = new_log()
-    log.open()
-    log.append(record(1))
-    with pytest.raises(DocumentInUse, match="already open in this process"):
-        new_log().open()
-    with pytest.raises(DocumentInUse):
-        log.open()
-    log.append(record(2))
+    assert {r.updates for r in log.open().records} >= {record(n).updates for n in (2, 3, 4, 5, 6)}
+    log.compact(b"all")
+    assert [r.updates for r in log.reread()] == [(b"all",)]
     log.close()
-    assert new_log().open().records == [record(1), record(2)]
 
 
-def test_a_refused_one_takes_nothing_with_it_when_it_closes(new_log):
-    log, refused = new_log(), new_log()
-    log.open()
-    with pytest.raises(DocumentInUse):
-        refused.open()
-    refused.close()
-    with pytest.raises(DocumentInUse):
-        new_log().open()
+def test_compacting_while_others_compact(new_log):
+    logs = [new_log() for _ in range(3)]
+    for number, log in enumerate(logs):
+        log.open()
+        log.append(record(number))
+    for log in logs:
+        log.tail()
+        log.compact(b" ".join(r.updates[0] for r in log.reread()))
+    for log in logs:
+        log.close()
+    log = new_log()
+    there = b" ".join(r.updates[0] for r in log.open().records)
+    assert all(record(n).updates[0] in there for n in range(3))
 
 
 def test_closing_twice_and_before_opening_is_fine(new_log):

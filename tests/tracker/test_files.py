@@ -1,9 +1,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
-import subprocess
-import sys
 import warnings
 from decimal import Decimal
 
@@ -12,7 +9,6 @@ import pytest
 from tests.tracker.opened import assert_in_agreement, exact, open_in
 from tinysync.errors import (
     DamagedFileWarning,
-    DocumentInUse,
     InvalidName,
     KindMismatch,
     StorageError,
@@ -206,22 +202,6 @@ def test_without_its_op_log_the_structure_is_what_the_readable_file_says(tmp_pat
     assert replica.root == {"a": [1, 2], "b": {"c": {3}}}
     assert_in_agreement(replica)
     replica.close()
-
-
-def test_a_second_process_is_refused_with_the_pid_of_the_first(tmp_path):
-    replica = open_in(tmp_path, {"a": 1})
-    code = (
-        "import sys; from pathlib import Path; from tinysync.tracker import open_replica;"
-        "from tinysync.storage.names import document_paths; from tinysync.errors import DocumentInUse\n"
-        "try: open_replica({}, 'conf', paths=document_paths('conf', sys.argv[1]))\n"
-        "except DocumentInUse as error: print(error)"
-    )
-    answer = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=True)
-    assert str(os.getpid()) in answer.stdout
-    with pytest.raises(DocumentInUse):
-        open_in(tmp_path, {})
-    replica.close()
-    assert reopened(tmp_path, {}) == {"a": 1}
 
 
 def test_a_large_structure_is_written_behind_and_at_flush(tmp_path):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from tinysync.errors import DamagedFileWarning
 from tinysync.storage.appending import AppendFile
 from tinysync.storage.atomic import replace_file
-from tinysync.storage.records import BASE_MAGIC, frame, header, pack, scan, unpack
+from tinysync.storage.records import BASE_MAGIC, frame, header, pack, scan, unpack, whole_records
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,46 +27,60 @@ def digest(data: bytes) -> bytes:
 
 
 class BaseFile:
-    """The notes about one readable file, of which the last counts.
+    """The notes about one readable file, of which the last counts; used by the holder of the folder's lock.
 
     ``last`` is the digest of what the file was last known to hold, ``text`` that content, ``intended`` the digest
     of what was about to be written. All are None before the first note. The notes are appended, because that is
-    many times faster than replacing a file; a file of many is replaced by one that holds the last.
+    many times faster than replacing a file; a file of many is replaced by one that holds the last. Every session
+    that has the structure open makes notes here.
     """
 
     def __init__(self, path: Path, durability: Durability) -> None:
         self._path = path
         self._durability: Durability = durability
         self._file: AppendFile | None = None
-        self._read = False
+        self._damage_told = False
         self.last: bytes | None = None
         self.intended: bytes | None = None
         self._packed = b""
 
     def read(self) -> None:
-        """Read the last whole note, unless that was done. Raise OSError, or StorageError for a newer version."""
-        if self._read:
-            return
-        try:
+        """Read what has been noted meanwhile. Raise OSError, or StorageError for a newer version."""
+        if self._file is not None and self._file.is_in_place():
+            if self._path.stat().st_size == self._file.size:
+                return
             data = self._path.read_bytes()
-        except FileNotFoundError:
-            data = b""
-        found = scan(data, BASE_MAGIC, self._path)
-        for payload in found.payloads:
+            payloads, end = whole_records(data, self._file.size)
+            self._file.go_on_at(end)
+        else:
+            self.close()
+            try:
+                data = self._path.read_bytes()
+            except FileNotFoundError:
+                return
+            found = scan(data, BASE_MAGIC, self._path)
+            payloads, end = found.payloads, found.good_size
+            if found.damaged and not self._damage_told:
+                self._warn_of_damage()
+            if payloads:
+                self._file = AppendFile(self._path, BASE_MAGIC, self._durability, end)
+        for payload in payloads:
             match unpack(payload):
                 case [bytes() as last, bytes() as intended, bytes() as packed]:
                     self.last, self.intended = last, intended
                     self._packed = packed or self._packed
-        if found.damaged:
-            warnings.warn(
-                f"{self._path}, which tells hand edits of the readable file from what the program wrote, is"
-                " damaged; a difference between the readable file and what is saved may be taken for a hand edit.",
-                DamagedFileWarning,
-                stacklevel=2,
-            )
-        if found.good_size == len(data) and found.payloads:
-            self._file = AppendFile(self._path, BASE_MAGIC, self._durability, found.good_size)
-        self._read = True
+        if end < len(data):
+            # Somebody was killed while writing, or it is damaged: the next note begins the file anew.
+            self.close()
+
+    def _warn_of_damage(self) -> None:
+        self._damage_told = True
+        warnings.warn(
+            f"{self._path}, which tells hand edits of the readable file from what the program wrote, is"
+            " damaged; a difference between the readable file and what is saved may be taken for a hand edit.",
+            DamagedFileWarning,
+            stacklevel=3,
+        )
 
     def text(self) -> bytes | None:
         """Return the content that ``last`` is the digest of, or None if it is not known."""

@@ -54,11 +54,20 @@ class _Known:
     loose: list[tuple[int, OpRecord]] = field(default_factory=list)
 
 
-def compact(folder: Path, contents: Contents, update: bytes, retention: Retention | None, now_ms: int) -> str:
-    """Replace all files of ``contents`` by a snapshot of one update; return its name. Raise OSError.
+def compact(
+    folder: Path,
+    everything: Contents,
+    update: bytes,
+    covered: set[str],
+    *,
+    retention: Retention | None,
+    now_ms: int,
+) -> str:
+    """Replace the files that one update covers by a snapshot of it; return its name. Raise OSError.
 
-    ``contents`` is what ``recovery.read_folder`` returned, reduced to what the update covers.
+    ``everything`` is what ``recovery.read_folder`` returned; the folder's lock is held.
     """
+    contents = everything.only(covered)
     chain = _keep_past(folder, contents, retention, now_ms)
     replaces = sorted(contents.names)
     data = encode_snapshot(update, replaces, now_ms, contents.version, chain)
@@ -69,7 +78,7 @@ def compact(folder: Path, contents: Contents, update: bytes, retention: Retentio
         with contextlib.suppress(OSError):
             (folder / old).unlink()
     with contextlib.suppress(OSError):
-        sweep(folder, chain.names)
+        sweep(folder, chain.names | everything.past_names(set(everything.names) - covered))
     return name
 
 

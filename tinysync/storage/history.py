@@ -32,7 +32,17 @@ def read_history(folder: Path, contents: Contents) -> Past:
             stacklevel=2,
         )
         start, kept = _joined([_own_state(snapshot) for snapshot in contents.snapshots]), []
-    later = _joined([_own_state(snapshot) for snapshot in contents.snapshots])
+    return past_of([start], [_own_state(snapshot) for snapshot in contents.snapshots], kept, loose)
+
+
+def past_of(
+    starts: list[State],
+    snapshots: list[State],
+    kept: list[tuple[int, OpRecord]],
+    loose: list[tuple[int, OpRecord]],
+) -> Past:
+    """Return the past of the records that were kept and those that are not compacted, in their order."""
+    start, later = _joined(starts), _joined(snapshots)
     return Past(
         _with_early(start, [*kept, *loose]),
         _with_early(later, loose),

@@ -16,11 +16,13 @@ from tinysync.storage.atomic import TEMP_SUFFIX, replace_file
 from tinysync.storage.compaction import compact, is_past_due
 from tinysync.storage.failures import storage_error, storage_errors
 from tinysync.storage.history import read_history
-from tinysync.storage.lock import ProcessLock
+from tinysync.storage.lock import PATIENCE, FolderLock
 from tinysync.storage.oplog_contract import Opened
 from tinysync.storage.past_files import sweep
 from tinysync.storage.records import OPS_MAGIC, OpRecord, encode_op, frame
-from tinysync.storage.recovery import CORRUPT_SUFFIX, OPS_SUFFIX, read_folder
+from tinysync.storage.recovery import CORRUPT_SUFFIX, OPS_SUFFIX, read_again, read_folder
+from tinysync.storage.sessions import Session, live_sessions
+from tinysync.storage.tailing import Tail
 from tinysync.storage.versions import mark
 
 if TYPE_CHECKING:
@@ -32,7 +34,8 @@ if TYPE_CHECKING:
 DAMAGED_OPS: Final = f"*{OPS_SUFFIX}*{CORRUPT_SUFFIX}"
 _DEVICE: Final = re.compile(rb"[0-9a-f]{32}\n?")
 _SESSION: Final = re.compile(r"([0-9a-f]{12})-[0-9a-f]{8}\.ops")
-_UNWRITABLE: Final = (
+_UNREADABLE: Final = "See that the folder is there and readable."
+UNWRITABLE: Final = (
     "Make the folder writable for this program, or give track() another one by folder=, or persist=False."
 )
 _FULL: Final = "The change was not saved; see that the disk is there, writable and not full, and try again."
@@ -42,48 +45,65 @@ class FileOpLog:
     """The op log of a structure in its state folder.
 
     ``durability='os'``: what ``append`` acknowledged survives the death of the process; ``'disk'``: a loss of
-    power too. See :class:`tinysync.storage.oplog_contract.OpLog`.
+    power too. ``lock`` is the folder's, for those who hold it around several steps. See
+    :class:`tinysync.storage.oplog_contract.OpLog`.
     """
 
-    def __init__(self, paths: Paths, durability: Durability = "os", retention: Retention | None = None) -> None:
+    def __init__(
+        self,
+        paths: Paths,
+        durability: Durability = "os",
+        retention: Retention | None = None,
+        lock: FolderLock | None = None,
+    ) -> None:
         self._paths = paths
         self._retention = retention
         self._folder = paths.state
         self._durability: Durability = durability
-        self._lock: ProcessLock | None = None
-        self._writer: AppendFile | None = None
-        self._names: set[str] = set()
-        """The files whose records the caller has: a snapshot may replace these and no others."""
+        self._lock = lock or FolderLock(paths.state)
+        self._session: Session | None = None
+        self._tail: Tail | None = None
+        self._writer: tuple[str, AppendFile] | None = None
+        self._ended: dict[str, int] = {}
+        """The op files that this session has written and closed, with their sizes."""
+        self._begun_ms = 0
+        """The time in the name of the newest of them."""
         self._version = 0
         """The highest version of a record."""
+        self._written = 0
+        """The version of the last record in the file of the writer."""
 
     def open(self) -> Opened:
-        """Take the lock, repair what is damaged, and return what is there. Raise DocumentInUse, StorageError."""
-        lock = ProcessLock(self._folder)
-        with storage_errors("open the state folder", self._folder, _UNWRITABLE):
+        """Repair what is damaged, and return what is there. Raise DocumentInUse, StorageError."""
+        if self._session is not None:
+            raise StorageError(f"The state of {self._paths.readable} is open already.")
+        with storage_errors("open the state folder", self._folder, UNWRITABLE):
             self._folder.mkdir(parents=True, exist_ok=True)
-            lock.acquire(self._paths.readable)
-            try:
+            with self._lock.held(PATIENCE):
+                live = live_sessions(self._folder, self._paths.readable)
                 self._sweep()
                 device = self._device()
-                contents = self._read_and_keep_readable()
+                contents = self._read_and_keep_readable(live)
                 self._sweep_past(contents)
                 past_due = is_past_due(self._folder, contents, self._retention, _now_ms())
-            except BaseException:
-                lock.release()
-                raise
-        self._lock = lock
+                session = Session(self._folder)
+                session.begin()
+        self._session, self._ended, self._version = session, {}, contents.version
+        self._tail = Tail(self._folder, contents, durable=self._durability == "disk")
         records = contents.records
         return Opened(device, records, bool(records), contents.file_bytes, contents.loose_bytes, past_due)
 
     def append(self, record: OpRecord) -> None:
         """Add a record to this session's op file. Raise StorageError; then the file is as before."""
+        session, tail = self._require_open()
         version = self._version + 1
-        data = frame(encode_op(record if self._writer is not None or version == 1 else mark(version, record)))
-        self._require_open()
+        follows = version == 1 or (self._writer is not None and self._written == self._version)
+        data = frame(encode_op(record if follows else mark(version, record)))
         try:
-            (self._writer or self._begin()).append(data)
-            self._version = version
+            if self._writer is None:
+                self._writer = self._begin(session, tail)
+            self._writer[1].append(data)
+            self._version = self._written = version
         except BaseException as error:
             # The end of a file that failed is not to be relied on: the next record begins a new one.
             with contextlib.suppress(OSError):
@@ -92,64 +112,90 @@ class FileOpLog:
                 raise storage_error("save a change in", self._folder, _FULL, error) from error
             raise
 
+    def news(self) -> bool:
+        """Tell, from any thread, whether another session may have added something. Raise StorageError."""
+        _, tail = self._require_open()
+        with storage_errors("read", self._folder, _UNREADABLE):
+            return tail.news()
+
+    def tail(self) -> list[OpRecord]:
+        """Return what other sessions have added since they were last asked about. Raise StorageError."""
+        _, tail = self._require_open()
+        with storage_errors("read", self._folder, _UNREADABLE):
+            records = tail.read()
+        self._version = max(self._version, tail.version)
+        return records
+
     def reread(self) -> list[OpRecord]:
-        """Return every record on disk. Raise StorageError."""
-        self._require_open()
-        with storage_errors("read", self._folder, "See that the folder is there and readable."):
+        """Return every record that was returned or appended before. Raise StorageError."""
+        _, tail = self._require_open()
+        with storage_errors("read", self._folder, _UNREADABLE):
             self._end()
-            return self._read().records
+            return read_again(self._folder, tail.snapshots, {**tail.ends, **self._ended})
 
     def compact(self, update: bytes) -> None:
-        """Write ``update`` as a snapshot, then delete what it replaces. Raise StorageError; nothing is lost."""
-        self._require_open()
-        with storage_errors("write a snapshot into", self._folder, "Nothing is lost: the op files are kept."):
+        """Write ``update`` as a snapshot, then delete what it replaces. Raise StorageError; nothing is lost.
+
+        What others who have the structure open write to, or what was not read to its end, stays beside it.
+        """
+        session, tail = self._require_open()
+        doing = "write a snapshot into"
+        with (
+            storage_errors(doing, self._folder, "Nothing is lost: the op files are kept."),
+            self._lock.held(PATIENCE),
+        ):
             self._end()
-            contents = read_folder(self._folder).only(self._names)
-            self._names = {compact(self._folder, contents, update, self._retention, _now_ms())}
+            live = live_sessions(self._folder, self._paths.readable, session)
+            contents = read_folder(self._folder, live)
+            covered = tail.covered(contents, live)
+            name = compact(self._folder, contents, update, covered, retention=self._retention, now_ms=_now_ms())
+            tail.replaced(covered, name)
+            self._ended = {}
 
     def past(self) -> Past:
         """Return the records that are kept. Raise StorageError."""
-        self._require_open()
-        with storage_errors("read the history in", self._folder, "See that the folder is there and readable."):
-            return read_history(self._folder, read_folder(self._folder))
+        session, _ = self._require_open()
+        doing = "read the history in"
+        with storage_errors(doing, self._folder, _UNREADABLE), self._lock.held(PATIENCE):
+            live = live_sessions(self._folder, self._paths.readable, session)
+            return read_history(self._folder, read_folder(self._folder, {*live, session.name}))
 
     def close(self) -> None:
-        """Close this session's op file and release the lock."""
-        if self._lock is not None:
-            lock, self._lock = self._lock, None
+        """Close this session's op file and take down its sign."""
+        if self._session is not None:
+            session, self._session = self._session, None
             try:
                 self._end()
             finally:
-                lock.release()
+                self._tail = None
+                session.end()
+                self._lock.close()
 
-    def _require_open(self) -> None:
-        if self._lock is None:
+    def _require_open(self) -> tuple[Session, Tail]:
+        if self._session is None or self._tail is None:
             raise StorageError(f"The state of {self._paths.readable} is not open.")
+        return self._session, self._tail
 
-    def _begin(self) -> AppendFile:
-        # Names sort in the order of writing, also within a millisecond and after the clock was set back.
-        times = [int(match[1], 16) for match in map(_SESSION.fullmatch, self._names) if match]
-        time_ms = max([_now_ms(), *(time + 1 for time in times)])
-        name = f"{time_ms:012x}-{secrets.token_hex(4)}{OPS_SUFFIX}"
-        self._writer = AppendFile(self._folder / name, OPS_MAGIC, self._durability)
-        self._names.add(name)
-        return self._writer
+    def _begin(self, session: Session, tail: Tail) -> tuple[str, AppendFile]:
+        # Names sort in the order of writing, also within a millisecond and after the clock was set back. None
+        # comes twice: what has the name of a file that was compacted counts as compacted.
+        times = [int(match[1], 16) for match in map(_SESSION.fullmatch, (*tail.ends, *tail.own)) if match]
+        self._begun_ms = max([_now_ms(), self._begun_ms + 1, *(time + 1 for time in times)])
+        name = f"{self._begun_ms:012x}-{session.name}{OPS_SUFFIX}"
+        tail.own.add(name)
+        return name, AppendFile(self._folder / name, OPS_MAGIC, self._durability)
 
     def _end(self) -> None:
         if self._writer is not None:
-            writer, self._writer = self._writer, None
+            (name, writer), self._writer = self._writer, None
+            if writer.size:
+                self._ended[name] = writer.size
             writer.close()
 
-    def _read(self) -> Contents:
-        contents = read_folder(self._folder)
-        self._names = set(contents.names)
-        self._version = max(self._version, contents.version)
-        return contents
-
-    def _read_and_keep_readable(self) -> Contents:
+    def _read_and_keep_readable(self, live: set[str]) -> Contents:
         """Read; if op files turn out to be damaged, keep the readable file too: it may hold what they lost."""
         damaged = set(self._folder.glob(DAMAGED_OPS))
-        found = self._read()
+        found = read_folder(self._folder, live)
         if set(self._folder.glob(DAMAGED_OPS)) - damaged and self._paths.readable.is_file():
             aside = self._folder / f"readable-{_now_ms():012x}{self._paths.readable.suffix}"
             replace_file(aside, self._paths.readable.read_bytes(), "disk")

@@ -69,33 +69,50 @@ class Past:
 
 
 class OpLog(Protocol):
-    """The updates of one structure, used under its tracker's lock by one process at a time.
+    """The updates of one structure, used under its lock; several sessions, in several processes, may have it open.
 
     Every method but ``close`` raises StorageError if the place cannot be read or written, which leaves what was
     there; the structure can then be rebuilt from ``reread``.
     """
 
     def open(self) -> Opened:
-        """Take the place for this process and return what is there.
+        """Begin a session and return what is there, others' records among it.
 
-        Raise DocumentInUse if it is open, in this process or another. Damage is repaired and reported by
+        Raise DocumentInUse if it is open in a way that it cannot be shared. Damage is repaired and reported by
         DamagedFileWarning; nothing is lost without a word.
         """
 
     def append(self, record: OpRecord) -> None:
         """Add a record: when this returns, it is there after a reopening; when it raises, ask ``reread``."""
 
+    def news(self) -> bool:
+        """Tell, from any thread and at little cost, whether ``tail`` may have something to return."""
+
+    def tail(self) -> list[OpRecord]:
+        """Return the records that other sessions appended since ``open`` or the last call.
+
+        Those of one session come in its order. There may be compacted states among them, of what is known and what
+        is not.
+        """
+
     def reread(self) -> list[OpRecord]:
-        """Return all records again, those appended meanwhile among them."""
+        """Return all records again that ``open`` and ``tail`` returned, and those appended meanwhile.
+
+        Raise StorageError also if another session has compacted them since.
+        """
 
     def compact(self, update: bytes) -> None:
-        """Put one update, which must cover all records read and appended so far, in their place.
+        """Put one update, which must cover all records returned and appended so far, in their place.
 
-        What the op log is to retain of them can still be read by ``past``.
+        What the op log is to retain of them can still be read by ``past``. The records of other sessions that live
+        stay as they are.
         """
 
     def past(self) -> Past:
-        """Return the records that are kept, those that were compacted among them, and the state before them."""
+        """Return the records that are kept, those that were compacted among them, and the state before them.
+
+        Of what other sessions append just now there may be more than ``tail`` has returned.
+        """
 
     def close(self) -> None:
-        """Give the place free. Closing twice is fine."""
+        """End the session. Closing twice is fine."""

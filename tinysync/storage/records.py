@@ -85,20 +85,38 @@ def scan(data: bytes, magic: bytes, place: object) -> Scan:
         if len(begun) < HEADER_SIZE and expected.startswith(begun):
             return Scan([], 0, torn=bool(data), damaged=False)
         raise StorageError(_wrong_header(data, magic, place))
-    payloads: list[bytes] = []
-    position = HEADER_SIZE
-    while (payload := _record_at(data, position)) is not None:
-        payloads.append(payload)
-        position += _FRAME.size + len(payload)
+    payloads, position = whole_records(data, HEADER_SIZE)
     if position == len(data):
         return Scan(payloads, position, torn=False, damaged=False)
     torn = _is_cut_short(data, position) and not _any_record_after(data, position)
     return Scan(payloads, position, torn=torn, damaged=not torn)
 
 
+def whole_records(data: bytes, position: int = 0) -> tuple[list[bytes], int]:
+    """Return the payloads of the whole records that stand from a position on, and where the last one ends."""
+    payloads: list[bytes] = []
+    while (payload := _record_at(data, position)) is not None:
+        payloads.append(payload)
+        position += _FRAME.size + len(payload)
+    return payloads, position
+
+
 def encode_op(record: OpRecord) -> bytes:
     """Return an op record as a payload."""
     return pack([record.kind, record.time_ms, record.client, list(record.updates), record.meta])
+
+
+def decode_ops(payloads: list[bytes]) -> tuple[list[OpRecord], int]:
+    """Return the op records up to the first payload that is none, and the bytes that they take as records."""
+    records: list[OpRecord] = []
+    size = 0
+    for payload in payloads:
+        record = decode_op(payload)
+        if record is None:
+            break
+        records.append(record)
+        size += _FRAME.size + len(payload)
+    return records, size
 
 
 def decode_op(payload: bytes) -> OpRecord | None:

@@ -1,6 +1,6 @@
 """Reading a state folder: what is whole is returned, what is damaged is repaired and reported, nothing is lost.
 
-Only the holder of the folder's lock may call this.
+Only the holder of the folder's lock may repair; what living sessions write to is left alone.
 """
 
 from __future__ import annotations
@@ -9,17 +9,18 @@ import os
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tinysync.errors import DamagedFileWarning, StorageError
 from tinysync.storage.atomic import replace_file
 from tinysync.storage.oplog_contract import SNAPSHOT_KIND
 from tinysync.storage.past_files import Chain, unpack_chain
 from tinysync.storage.records import (
+    HEADER_SIZE,
     OPS_MAGIC,
     SNAPSHOT_MAGIC,
     OpRecord,
-    decode_op,
+    decode_ops,
     encode_op,
     frame,
     header,
@@ -28,6 +29,9 @@ from tinysync.storage.records import (
     unpack,
 )
 from tinysync.storage.versions import versioned
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
 
 OPS_SUFFIX: Final = ".ops"
 _SNAPSHOT_PREFIX: Final = "snapshot-"
@@ -39,14 +43,20 @@ CORRUPT_SUFFIX: Final = ".corrupt"
 class Contents:
     """The records of a state folder, with the files they came from and the size of those.
 
-    ``loose`` holds the records of each op file with their versions; ``version`` is the highest.
+    ``loose`` holds the records of each op file with their versions; ``version`` is the highest. ``ends`` says
+    where in each op file the last record ends.
     """
 
     snapshots: list[Snapshot]
     loose: dict[str, list[tuple[int, OpRecord]]]
     version: int
     file_bytes: int
-    loose_bytes: int
+    ends: dict[str, int]
+
+    @property
+    def loose_bytes(self) -> int:
+        """The size of the op files."""
+        return sum(self.ends.values())
 
     @property
     def records(self) -> list[OpRecord]:
@@ -60,6 +70,11 @@ class Contents:
     def names(self) -> frozenset[str]:
         """The files that these records came from."""
         return frozenset([*(snapshot.name for snapshot in self.snapshots), *self.loose])
+
+    def past_names(self, snapshots: set[str]) -> set[str]:
+        """Return the files that keep the past of some of the snapshots."""
+        chains = [each.chain for each in self.snapshots if each.name in snapshots]
+        return {name for chain in chains if chain is not None for name in chain.names}
 
     def only(self, names: set[str]) -> Contents:
         """Return it without what came from other files."""
@@ -100,8 +115,13 @@ def encode_snapshot(update: bytes, replaces: list[str], time_ms: int, version: i
     return header(SNAPSHOT_MAGIC) + b"".join(map(frame, parts))
 
 
-def read_folder(folder: Path) -> Contents:
-    """Read everything in a state folder, and repair it.
+def session_of(name: str) -> str:
+    """Return the name of the session that writes, or wrote, an op file."""
+    return name.removesuffix(OPS_SUFFIX).rpartition("-")[2]
+
+
+def read_folder(folder: Path, live: Collection[str] = ()) -> Contents:
+    """Read everything in a state folder, and repair it, but for the op files of ``live`` sessions.
 
     A file that a snapshot replaces, left by a process that died while compacting, is deleted. Raise StorageError
     where going on would lose data: a damaged snapshot whose sources are gone, or files of a newer version.
@@ -110,18 +130,18 @@ def read_folder(folder: Path) -> Contents:
     while True:
         previous, names = names, sorted(entry.name for entry in folder.iterdir())
         try:
-            return _read(folder, names)
+            return _read(folder, names, live)
         except FileNotFoundError:
             if names == previous:
                 raise
 
 
-def _read(folder: Path, names: list[str]) -> Contents:
+def _read(folder: Path, names: list[str], live: Collection[str]) -> Contents:
     operations = [name for name in names if name.endswith(OPS_SUFFIX)]
     snapshots: dict[str, Snapshot] = {}
     damaged: dict[str, list[str] | None] = {}
-    for name in filter(_is_snapshot, names):
-        found = _read_snapshot(folder / name)
+    for name in filter(is_snapshot, names):
+        found = read_snapshot(folder / name)
         if isinstance(found, Snapshot):
             snapshots[name] = found
         else:
@@ -137,21 +157,40 @@ def _read(folder: Path, names: list[str]) -> Contents:
     used = [snapshots[name] for _, name in kept]
     loose: dict[str, list[tuple[int, OpRecord]]] = {}
     version = max((snapshot.version for snapshot in used), default=0)
-    size = 0
+    ends: dict[str, int] = {}
     for name in operations:
         if name not in replaced:
-            found_records, found_size = _read_operations(folder / name)
-            loose[name] = versioned(found_records, version)
+            records, ends[name] = _read_operations(folder / name, repair=session_of(name) not in live)
+            loose[name] = versioned(records, version)
             version = max(version, *(number for number, _ in loose[name]), 0)
-            size += found_size
-    return Contents(used, loose, version, size + sum(snapshot.size for snapshot in used), size)
+    size = sum(ends.values()) + sum(snapshot.size for snapshot in used)
+    return Contents(used, loose, version, size, ends)
 
 
-def _is_snapshot(name: str) -> bool:
+def read_again(folder: Path, snapshots: Collection[str], ends: Mapping[str, int]) -> list[OpRecord]:
+    """Return the records of files as far as they were read before; raise FileNotFoundError if one is gone.
+
+    ``ends`` says for each op file how far. Nothing is repaired; a file that is no more whole raises StorageError.
+    """
+    found = [read_snapshot(folder / name) for name in snapshots]
+    records = sorted((each.record for each in found if isinstance(each, Snapshot)), key=lambda each: each.time_ms)
+    whole = len(records) == len(found)
+    for name, end in sorted(ends.items()):
+        payloads = scan((folder / name).read_bytes()[:end], OPS_MAGIC, folder / name).payloads
+        more, size = decode_ops(payloads)
+        records += [record for _, record in versioned(more, 0)]
+        whole = whole and (not end or HEADER_SIZE + size == end)
+    if not whole:
+        raise StorageError(f"Files in {folder} that were read before are damaged. Open the structure anew.")
+    return records
+
+
+def is_snapshot(name: str) -> bool:
+    """Tell whether a file's name is that of a snapshot."""
     return name.startswith(_SNAPSHOT_PREFIX) and name.endswith(_SNAPSHOT_SUFFIX)
 
 
-def _read_snapshot(path: Path) -> Snapshot | list[str] | None:
+def read_snapshot(path: Path) -> Snapshot | list[str] | None:
     """Return a whole snapshot; of a damaged one the names it replaces, or None if they are lost too."""
     data = path.read_bytes()
     found = scan(data, SNAPSHOT_MAGIC, path)
@@ -190,7 +229,7 @@ def _may_be_replaced(name: object) -> bool:
         isinstance(name, str)
         and Path(name).name == name
         and "\\" not in name
-        and (name.endswith(OPS_SUFFIX) or _is_snapshot(name))
+        and (name.endswith(OPS_SUFFIX) or is_snapshot(name))
     )
 
 
@@ -211,20 +250,18 @@ def _set_damaged_snapshot_aside(folder: Path, name: str, sources: list[str] | No
     )
 
 
-def _read_operations(path: Path) -> tuple[list[OpRecord], int]:
+def _read_operations(path: Path, *, repair: bool) -> tuple[list[OpRecord], int]:
     data = path.read_bytes()
     found = scan(data, OPS_MAGIC, path)
-    records: list[OpRecord] = []
-    for payload in found.payloads:
-        record = decode_op(payload)
-        if record is None:
-            break
-        records.append(record)
-    if found.damaged or len(records) < len(found.payloads):
+    records, size = decode_ops(found.payloads)
+    end = HEADER_SIZE + size if found.good_size else 0
+    if not repair:
+        return records, end
+    if found.damaged or end < found.good_size:
         return records, _set_damaged_operations_aside(path, data, records)
     if found.torn:
-        _cut(path, found.good_size, len(data))
-    return records, found.good_size
+        _cut(path, end, len(data))
+    return records, end
 
 
 def _cut(path: Path, good_size: int, size: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tinysync.errors import EndlessCallbacks
@@ -89,6 +90,7 @@ class Notifier:
         self._waiting: deque[tuple[int, list[Noted]]] = deque()
         self._round: int | None = None
         """How deep the changes are nested that are being told about; None: nobody is being called."""
+        self._held = 0
 
     def __bool__(self) -> bool:
         return bool(self.subscriptions)
@@ -147,6 +149,21 @@ class Notifier:
             self._waiting.append((self._round + 1, noted))
             return errors
         self._waiting.append((0, noted))
+        return errors if self._held else self._tell_waiting()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep changes in a block, and call back at its end; then what callbacks raise is logged."""
+        self._held += 1
+        try:
+            yield
+        finally:
+            self._held -= 1
+            if not self._held and self._round is None:
+                log_all(self._tell_waiting(), self._name, "remote or file")
+
+    def _tell_waiting(self) -> list[Exception]:
+        errors: list[Exception] = []
         answers = 0
         try:
             while self._waiting:

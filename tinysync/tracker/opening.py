@@ -47,8 +47,8 @@ def open_replica(
     Without ``paths`` nothing is kept on disk; the readable file's name in them has the suffix of ``file_format``,
     which is YAML if it is not given. Raises UnsupportedValue or InvalidValue if the structure cannot be held,
     KindMismatch if what is stored is of another kind, UnreadableFile if the file does not parse, DocumentInUse if
-    another process has it open, UsageError if the name's state has another form, and StorageError if files cannot
-    be read or written. Then nothing was changed on disk.
+    another process has it and cannot share it, UsageError if the name's state has another form, and StorageError
+    if files cannot be read or written. Then nothing was changed on disk.
     """
     if type(version) is not int or not 0 <= version <= MAX_VERSION:
         raise UsageError(f"version= must be an int from 0 to {MAX_VERSION}, not {version!r}")
@@ -100,10 +100,10 @@ def _open_document(structure: Any, options: _Options, disk: Disk, paths: Paths) 
     """Open a structure whose state is its op log, and whose file is a view."""
     default = copy_in(structure)
     replica = options.replica(_kind(default), disk=disk)
-    opened = disk.open()
-    try:
+    check_is_document(paths)
+    with replica.notifier.held(), disk.opening() as opened:
         check_is_document(paths)
-        status = disk.status()
+        status = disk.view.status()
         if opened.records:
             try:
                 _reopen(replica, disk, updates_of(opened.records), default)
@@ -120,11 +120,8 @@ def _open_document(structure: Any, options: _Options, disk: Disk, paths: Paths) 
             disk.compact_if_large(opened, replica)
         else:
             _start(replica, disk, default, status, paths)
-        disk.open_readable(replica, status, taken=not opened.records)
+        disk.view.open(replica, status, opened.device, taken=not opened.records)
         disk.watch(replica)
-    except BaseException:
-        disk.abandon()
-        raise
     return replica
 
 
@@ -178,7 +175,7 @@ def _start(replica: Replica, disk: Disk, default: Any, status: Status, paths: Pa
     """
     version = replica.document.version
     updates = seed_document(default, version)
-    value = disk.readable_value(status)
+    value = disk.view.value(status)
     if value is not None:
         # An edit of the default: so it keeps the types that the file cannot say.
         content = copy_in(default)

@@ -293,22 +293,54 @@ class Replica:
         received = self._log_received(updates, device, done)
         if received is None:
             return
-        try:
-            patches = self.document.show(received)
-        except EngineFailure as error:
-            self._fail(error)
+        changes = self._show(received, "remote", device)
+        if changes is None:
             return
-        if not patches:
-            return
-        if self.changed is not None:
-            self.changed.note_patches(patches)
-        changes = self._remote_changes(patches, device) if self.notifier else []
         if self.disk is not None:
             self.disk.save(self)
         if changes:
             log_all(self.notifier.notify(changes), self.name, "remote")
 
-    def _remote_changes(self, patches: list[Patch], device: DeviceId) -> list[Noted]:
+    def receive_from_log(
+        self, updates: list[bytes], origin: Origin, device: DeviceId | None, *, is_state: bool
+    ) -> None:
+        """Bring in updates that another process has put into the op log; the lock is held.
+
+        ``is_state``: they are a compacted state, of which most is known. Raises StorageError if they are damaged.
+        """
+        before = self.document.state_vector() if is_state else b""
+        try:
+            received = self.document.receive(updates, trusted=True)
+        except EngineFailure as error:
+            self._fail(error)
+            return
+        except BadUpdate as error:
+            if isinstance(error, HalfApplied):
+                self._rebuild()
+            raise StorageError(f"what another process wrote into the op log cannot be used: {error}") from error
+        if not received.new:
+            return
+        changes = self._show(received, origin, device)
+        if self.closed:
+            return
+        self.sharing.publish(self.document.diff(before) if is_state else updates)
+        if changes:
+            log_all(self.notifier.notify(changes), self.name, origin)
+
+    def _show(self, received: Received, origin: Origin, device: DeviceId | None) -> list[Noted] | None:
+        """Make updates show; return what callbacks are to be told, None if nothing changed."""
+        try:
+            patches = self.document.show(received)
+        except EngineFailure as error:
+            self._fail(error)
+            return None
+        if not patches:
+            return None
+        if self.changed is not None:
+            self.changed.note_patches(patches)
+        return self._remote_changes(patches, origin, device) if self.notifier else []
+
+    def _remote_changes(self, patches: list[Patch], origin: Origin, device: DeviceId | None) -> list[Noted]:
         changes = [
             Change(
                 self.root,
@@ -318,7 +350,7 @@ class Replica:
                 patch.args,
                 {},
                 patch.node.container,
-                "remote",
+                origin,
                 device,
             )
             for patch in patches
@@ -370,6 +402,8 @@ class Replica:
     def flush(self) -> None:
         """Write the readable file and have the disk hold all of it."""
         with self.reading():
+            if self.lock.depth:
+                raise UsageError("what a transaction changes is saved at its end; flush the structure after that")
             if self.disk is not None and self._closed is None:
                 self.disk.flush(self)
 

@@ -161,7 +161,8 @@ class Tracker:
     def flush(self) -> None:
         """Write the readable file now, and have the disk hold all of it; raises StorageError if that fails.
 
-        While the program runs, a readable file over 64 KiB is written a moment after a change.
+        While the program runs, a readable file over 64 KiB is written a moment after a change; a smaller one, too,
+        while another process is at it. Raises UsageError inside a transaction.
         """
         self._replica.flush()
 

@@ -9,7 +9,7 @@ import time
 import weakref
 from typing import TYPE_CHECKING, Final
 
-from tinysync.errors import TinySyncError
+from tinysync.errors import StorageError
 from tinysync.storage.watcher import watcher
 
 if TYPE_CHECKING:
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tinysync.storage.names import Paths
-    from tinysync.tracker.disk import Disk
+    from tinysync.storage.oplog_contract import OpLog
     from tinysync.tracker.replica import Replica
+    from tinysync.tracker.view import View
 
 Signature = tuple[int, int, int, int] | None
 """What tells one state of a file from another; None if it is not there."""
@@ -35,18 +36,19 @@ UNFINISHED: Final = 1.0
 class FileWatch:
     """Watches the files of one structure, and has it take in what it finds.
 
-    The work is a job in the structure's inbox, put there by a thread of its own: a callback that takes its time
+    That is done in the structure's inbox, to which a thread of its own brings it: a callback that takes its time
     keeps neither the files of other structures waiting nor is it run while the program holds the structure.
     """
 
-    def __init__(self, replica: Replica, disk: Disk, paths: Paths) -> None:
+    def __init__(self, replica: Replica, view: View, log: OpLog, paths: Paths) -> None:
         # Who drops a structure without closing it wants it gone.
         self._replica = weakref.ref(replica)
-        self._disk = disk
+        self._view = view
+        self._log = log
         self._paths = paths
         self._handled = self._seen = signature(paths.readable)
         self._seen_at = 0.0
-        self._waiting = False
+        self._bringing: threading.Thread | None = None
         self._gone = False
         watcher.add(self)
 
@@ -57,31 +59,46 @@ class FileWatch:
     # --- for the watcher's thread --------------------------------------------------------------------------
 
     def folders(self) -> Iterable[Path]:
-        """Return the folder of the readable file and, if that is a link, of what it leads to."""
+        """Return the folder of the readable file, that of what it leads to if it is a link, and the state's."""
         readable = self._paths.readable
-        return {readable.parent, readable.resolve().parent}
+        return {readable.parent, readable.resolve().parent, self._paths.state}
 
     def names(self) -> Iterable[str]:
-        """Return the readable file's names."""
+        """Return the readable file's names, and that of the folder of the state."""
         readable = self._paths.readable
-        return {readable.name, readable.resolve().name}
+        return {readable.name, readable.resolve().name, self._paths.state.name}
 
     def look(self) -> bool:
-        """Have the structure take in its readable file once that has been the same for a moment."""
+        """Have the structure take in what others wrote; a readable file once it has been the same for a moment."""
+        if self._bringing is not None and self._bringing.is_alive():
+            return True
+        if not self._state_is_there():
+            return False
+        settled, edited = self._look_at_readable()
+        if edited or self._is_news():
+            self._bring(edited=edited)
+        return not settled
+
+    def _is_news(self) -> bool:
+        try:
+            return self._log.news()
+        except StorageError:
+            return True  # reading it says why it cannot be read
+
+    def _look_at_readable(self) -> tuple[bool, bool]:
+        """Tell whether the readable file has settled, and whether it is to be taken in."""
         found, now = signature(self._paths.readable), time.monotonic()
         if found == self._handled:
             self._seen = found
-            return False
+            return True, False
         if found != self._seen:
             self._seen, self._seen_at = found, now
-            return True
+            return False, False
         quiet = now - self._seen_at
         if quiet < SETTLED or (quiet < UNFINISHED and not _ends_with_a_line(self._paths.readable)):
-            return True
+            return False, False
         self._handled = found
-        if self._state_is_there() and (found is None or self._disk.was_edited()):
-            self._put_job()
-        return False
+        return True, found is None or self._view.was_edited()
 
     def _state_is_there(self) -> bool:
         there = self._paths.state.is_dir()
@@ -94,25 +111,19 @@ class FileWatch:
                 )
         return there
 
-    def _put_job(self) -> None:
+    def _bring(self, *, edited: bool) -> None:
         replica = self._replica()
         if replica is None:
             self.close()
-        elif not self._waiting:
-            self._waiting = True
-            threading.Thread(target=replica.inbox.put, args=[self._job], name="tinysync-edit", daemon=True).start()
-
-    # --- with the structure's lock -------------------------------------------------------------------------
-
-    def _job(self) -> None:
-        self._waiting = False
-        replica = self._replica()
-        if replica is None or replica.disk is not self._disk:
             return
-        try:
-            self._disk.take_in(replica)
-        except TinySyncError as error:
-            logger.error("%s", error)  # noqa: TRY400 - it says all
+        self._bringing = threading.Thread(
+            target=self._view.meet_soon,
+            args=[replica],
+            kwargs={"edited": edited},
+            name="tinysync-edit",
+            daemon=True,
+        )
+        self._bringing.start()
 
 
 def signature(path: Path) -> Signature:

@@ -1,0 +1,310 @@
+"""The readable file of a structure, kept the same as the structure, and the other way round.
+
+Several processes may have the structure open. What one of them does to the file, and to the notes about it, it
+does under the folder's lock, when it has what all of them have written: so the file never goes back in time, and a
+hand edit is taken in by one of them, as an edit of what the file said.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import warnings
+from contextlib import ExitStack, contextmanager
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, Final
+
+from tinysync.errors import (
+    DocumentInUse,
+    KindMismatch,
+    StorageError,
+    TinySyncError,
+    TinySyncWarning,
+    UnreadableFile,
+)
+from tinysync.storage.lock import PATIENCE
+from tinysync.storage.merge import apply_edits
+from tinysync.storage.oplog_contract import SNAPSHOT_KIND
+from tinysync.storage.readable import Edited, ReadableFile, Unreadable, Untouched, Written
+from tinysync.tracked.plain import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tinysync.model import DeviceId, Origin
+    from tinysync.storage.lock import FolderLock
+    from tinysync.storage.names import Paths
+    from tinysync.storage.oplog_contract import OpLog
+    from tinysync.storage.plain import Vocabulary
+    from tinysync.storage.readable import Status
+    from tinysync.storage.records import OpRecord
+    from tinysync.tracker.replica import Replica
+
+logger = logging.getLogger("tinysync")
+
+SMALL: Final = 64 * 1024
+"""A readable file up to so many bytes is written before the call that changed the structure returns."""
+
+WRITE_BEHIND: Final = 0.3
+"""Seconds after a change at which a larger readable file is written."""
+
+MOMENT: Final = 0.25
+"""Seconds for which a call waits for the folder's lock, before it leaves the readable file for later."""
+
+
+class View:
+    """Brings a structure and its readable file together; used under the structure's lock.
+
+    ``vocabulary`` is what the file can say, ``log`` the structure's op log, ``lock`` the folder's.
+    """
+
+    def __init__(
+        self, paths: Paths, readable: ReadableFile, vocabulary: Vocabulary, log: OpLog, lock: FolderLock
+    ) -> None:
+        self._path = paths.readable
+        self._readable = readable
+        self._vocabulary = vocabulary
+        self._log = log
+        self._lock = lock
+        self._device: DeviceId | None = None
+        self._timer: threading.Timer | None = None
+        self._unsaved = False
+        self._large = False
+        self._closed = False
+        self._meeting = False
+        """Whether the two are just being brought together: what changes meanwhile is written at the end."""
+        self._refused: tuple[bytes, UnreadableFile] | None = None
+        """What the file holds, and why it is not taken, if it is of another kind."""
+        self._asked: set[bool] = set()
+        """Whether ``meet_soon`` waits for its turn, with and without the readable file."""
+        self._reported = ""
+        """What was logged last, so that it is logged once."""
+
+    # --- opening, under the folder's lock ------------------------------------------------------------------
+
+    def status(self) -> Status:
+        """Tell what became of the readable file; raises UnreadableFile if it does not parse."""
+        status = self._readable.status()
+        if isinstance(status, Unreadable):
+            raise status.error
+        return status
+
+    def value(self, status: Status) -> Any | None:
+        """Return what the readable file holds, None if it holds nothing."""
+        return status.file_value if isinstance(status, Edited) else self._readable.value()
+
+    def open(self, replica: Replica, status: Status, device: DeviceId, *, taken: bool) -> None:
+        """Take in a hand edit that was made while the structure was closed, and write the file if it is behind.
+
+        ``taken``: the edit is in the structure already.
+        """
+        self._device = device
+        self._unsaved = True
+        self._note_size()
+        if self._large and not isinstance(status, Edited):
+            self._save_later(replica)
+            return
+        with self._together():
+            if isinstance(status, Edited):
+                if not taken:
+                    self._edit(replica, status)
+                self._readable.accept(status)
+            while not self._write(replica):
+                self._take_in_edit(replica)
+
+    # --- from the structure to the file --------------------------------------------------------------------
+
+    def save(self, replica: Replica) -> None:
+        """Bring the readable file up to date, now or in a moment."""
+        self._unsaved = True
+        if self._meeting:
+            return
+        if self._large:
+            self._save_later(replica)
+            return
+        try:
+            with self._lock.held(MOMENT):
+                written = not self._log.news() and self._write(replica)
+        except DocumentInUse:
+            self._save_later(replica)
+        except StorageError as error:
+            warnings.warn(f"{error} The change itself is in the op log.", TinySyncWarning, stacklevel=2)
+        else:
+            if not written:
+                self.meet_soon(replica)
+
+    def flush(self, replica: Replica) -> None:
+        """Write the readable file if it is behind; raises StorageError or UnreadableFile."""
+        self._cancel_timer()
+        if self._unsaved:
+            refused = self._meet(replica, PATIENCE, write=True)
+            if refused is not None:
+                raise refused
+
+    def _write(self, replica: Replica) -> bool:
+        """Write the file, under the folder's lock; return False if it was edited and is to be taken in first.
+
+        Raises UnreadableFile, and leaves the file alone, if it does not parse or is of another kind.
+        """
+        outcome = self._readable.write(replica.root)
+        if isinstance(outcome, Unreadable):
+            raise outcome.error
+        if isinstance(outcome, Edited):
+            if self._refused is not None and self._refused[0] == outcome.content:
+                raise self._refused[1]
+            return False
+        self._unsaved = False
+        self._note_size()
+        return True
+
+    def _save_later(self, replica: Replica) -> None:
+        if self._timer is None:
+            self._timer = threading.Timer(WRITE_BEHIND, self._save_behind, [replica])
+            self._timer.daemon = True
+            self._timer.start()
+
+    def _save_behind(self, replica: Replica) -> None:
+        """Write the readable file from a copy, so that the program can go on meanwhile."""
+        try:
+            with ExitStack() as held:
+                with replica.reading():
+                    self._timer = None
+                    if self._closed or not self._unsaved:
+                        return
+                    held.enter_context(self._lock.held(0))
+                    written = not self._log.news()
+                    if written:
+                        self._unsaved = False
+                        copy = plain(replica.root)
+                if written:
+                    written = isinstance(self._readable.write(copy), Written)
+        except DocumentInUse:
+            with replica.reading():
+                self._save_later(replica)
+        except StorageError as error:
+            self._unsaved = True
+            self._report(f"{error} The change itself is in the op log.")
+        else:
+            if not written:
+                self._unsaved = True
+                self.meet_soon(replica)
+
+    def _note_size(self) -> None:
+        try:
+            self._large = self._path.stat().st_size > SMALL
+        except FileNotFoundError:
+            self._large = False
+
+    # --- from the file, and from other processes, to the structure -----------------------------------------
+
+    def was_edited(self) -> bool:
+        """Tell, from any thread, whether the readable file holds what this process does not know as written."""
+        try:
+            return self._readable.was_edited()
+        except OSError:
+            return True  # taking it in says why it cannot be read
+
+    def meet_soon(self, replica: Replica, *, edited: bool = True) -> None:
+        """Have the structure take in what others wrote, as soon as it is free, in the thread that is for it.
+
+        ``edited``: the readable file as well; else only what other processes wrote into the op log.
+        """
+        if edited in self._asked:
+            return
+        self._asked.add(edited)
+
+        def meet() -> None:
+            self._asked.discard(edited)
+            if self._closed:
+                return
+            later = not edited or self._large
+            try:
+                if not edited:
+                    with replica.notifier.held():
+                        self._take_in_others(replica)
+                elif self._meet(replica, MOMENT, write=not self._large) is not None:
+                    later = False  # until somebody corrects the file
+            except DocumentInUse:
+                later = self._unsaved = True
+            except TinySyncError as error:
+                self._report(str(error))
+            if later and self._unsaved and not self._closed:
+                self._save_later(replica)
+
+        replica.inbox.put(meet)
+
+    def _meet(self, replica: Replica, patience: float, *, write: bool) -> UnreadableFile | None:
+        """Take in what other processes wrote, and hand edits, and then write the file.
+
+        Return why the file is left alone, if it is. Callbacks are told when the folder's lock is free again: they
+        may take their time, and other locks.
+        """
+        with replica.notifier.held(), self._lock.held(patience), self._together():
+            self._take_in_others(replica)
+            if self._closed:
+                return None
+            refused = self._take_in_edit(replica)
+            while write and refused is None and not self._write(replica):
+                refused = self._take_in_edit(replica)
+        return refused
+
+    @contextmanager
+    def _together(self) -> Iterator[None]:
+        meeting, self._meeting = self._meeting, True
+        try:
+            yield
+        finally:
+            self._meeting = meeting
+
+    def _take_in_others(self, replica: Replica) -> None:
+        for (origin, device, is_state), records in groupby(self._log.tail(), self._source):
+            if self._closed:
+                return
+            updates = [update for record in records for update in record.updates]
+            replica.receive_from_log(updates, origin, device, is_state=is_state)
+            self._unsaved = True
+
+    def _source(self, record: OpRecord) -> tuple[Origin, DeviceId | None, bool]:
+        """Return where a record of another process comes from, and whether it is a compacted state."""
+        origin: Origin = "file" if record.kind == "file" else "remote"
+        return origin, record.meta.get("device", self._device), record.kind == SNAPSHOT_KIND
+
+    def _take_in_edit(self, replica: Replica) -> UnreadableFile | None:
+        """Bring a hand edit into the structure; return why that cannot be done, once it was reported."""
+        status = self._readable.status()
+        if isinstance(status, Unreadable):
+            self._report(f"{status.error} What the program changes meanwhile is kept in the op log.")
+            return status.error
+        if isinstance(status, Edited):
+            if self._refused is not None and self._refused[0] == status.content:
+                return self._refused[1]
+            try:
+                self._edit(replica, status)
+            except KindMismatch as error:
+                self._refused = status.content, UnreadableFile(str(error))
+                self._report(str(error))
+                return self._refused[1]
+            self._readable.accept(status)
+        self._unsaved = self._unsaved or not isinstance(status, Untouched)
+        return None
+
+    def _report(self, message: str) -> None:
+        if message != self._reported:
+            self._reported = message
+            logger.error("%s", message)
+
+    def _edit(self, replica: Replica, edit: Edited) -> None:
+        replica.edit_from_file(lambda root: apply_edits(root, edit.base_value, edit.file_value, self._vocabulary))
+
+    # --- the end -------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Give the file free as it is."""
+        self._closed = True
+        self._cancel_timer()
+        self._readable.close()
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
