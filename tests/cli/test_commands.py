@@ -1,0 +1,144 @@
+"""The command line, as processes."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.peer.devices import wait_until
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A folder, and a home folder without any key."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"):
+        monkeypatch.setenv(name, str(tmp_path / "home"))
+    monkeypatch.delenv("TINYSYNC_KEY", raising=False)
+    return tmp_path
+
+
+def command(*arguments):
+    return [sys.executable, "-W", "error", "-m", "tinysync", *map(str, arguments)]
+
+
+def run(*arguments, stdin=None):
+    return subprocess.run(
+        command(*arguments), capture_output=True, encoding="utf-8", input=stdin, timeout=60, check=False
+    )
+
+
+def out(*arguments, stdin=None):
+    result = run(*arguments, stdin=stdin)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def test_entries_are_read_written_and_deleted(place):
+    out("set", "conf.yaml", "port", "8080")
+    out("set", "conf.yaml", "servers", "{a: {up: true}, b: [1, x]}")
+    assert out("get", "conf.yaml", "port") == "8080\n"
+    out("set", "conf.yaml", "servers/b/0", '{"deep": 1.5}', "--json")
+    assert out("get", "conf.yaml", "servers/b/0/deep") == "1.5\n"
+    assert json.loads(out("get", "conf.yaml", "--json")) == {
+        "port": 8080,
+        "servers": {"a": {"up": True}, "b": [{"deep": 1.5}, "x"]},
+    }
+    assert out("get", "conf.yaml", "servers/b") == "- deep: 1.5\n- x\n"
+    out("delete", "conf.yaml", "servers/a")
+    assert (place / "conf.yaml").read_text() == "port: 8080\nservers:\n  b:\n  - deep: 1.5\n  - x\n"
+
+
+def test_json_files_and_lists(place):
+    (place / "list.json").write_text('[1, {"a": 2}]')
+    out("set", "list.json", "1/a", "3")
+    assert json.loads((place / "list.json").read_text()) == [1, {"a": 3}]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["get", "conf.yaml"], 1, "there is no file conf.yaml"),
+        (["get", "good.yaml", "a/b/c"], 1, "good.yaml has no entry a/b"),
+        (["delete", "good.yaml", "l/7"], 1, "good.yaml has no entry l/7"),
+        (["set", "good.yaml", "a", "[1"], 2, "VALUE is not understood"),
+        (["get", "bad.yaml"], 1, "bad.yaml"),
+        (["get", "conf.toml"], 1, "there is no file"),
+        (["set", "conf.toml", "a", "1"], 2, "must end with .yaml or .json"),
+        (["mirror", "good.yaml"], 2, "nobody to mirror with"),
+        (["mirror", "good.yaml", "--listen", "127.0.0.1:0"], 1, "key"),
+        (["mirror", "good.yaml", "--listen", "0.0.0.0:0", "--no-key"], 1, "without a key"),
+        (["pair", "12", "phone"], 1, "fingerprint"),
+        (["nonsense"], 2, "No such command"),
+    ],
+)
+def test_errors_are_a_line_and_an_exit_code(place, arguments, code, message):
+    (place / "good.yaml").write_text("a: 1\nl:\n- 1\n")
+    (place / "bad.yaml").write_text("a: [1\n")
+    result = run(*arguments)
+    assert (result.returncode, "Traceback" in result.stderr) == (code, False), result.stderr
+    assert message in result.stderr
+    assert (place / "good.yaml").read_text() == "a: 1\nl:\n- 1\n"
+
+
+def test_a_key_is_made_once_shown_and_entered(place):
+    made = json.loads(out("key", "new", "--json"))
+    assert Path(made["path"]).stat().st_mode & 0o77 == 0
+    assert run("key", "new").returncode == 1
+    secret = out("key", "show")
+    entered = json.loads(out("key", "enter", "--path", "other", "--json", stdin=secret).splitlines()[-1])
+    assert entered["group"] == made["group"]
+    fingerprint = out("fingerprint").strip()
+    assert fingerprint == out("fingerprint").strip()
+    assert "phone is allowed" in out("pair", fingerprint, "phone")
+
+
+@pytest.mark.parametrize("secure", [True, False])
+def test_two_devices_mirror_a_file(place, secure):
+    key = [] if secure else ["--no-key"]
+    if secure:
+        out("key", "new")
+    laptop, phone = place / "laptop", place / "phone"
+    laptop.mkdir()
+    phone.mkdir()
+    (laptop / "conf.yaml").write_text("a: 1\n")
+    running = []
+
+    def mirror(folder, *arguments):
+        process = subprocess.Popen(
+            command("mirror", folder / "conf.yaml", "--json", *key, *arguments),
+            stdout=subprocess.PIPE,
+            encoding="utf-8",
+        )
+        running.append(process)
+        return process
+
+    def content(folder):
+        file = folder / "conf.yaml"
+        return file.read_text() if file.exists() else ""
+
+    try:
+        first = mirror(laptop, "--listen", "127.0.0.1:0", "--device", "laptop")
+        url = json.loads(first.stdout.readline())["listening"]
+        assert url.startswith("wss://" if secure else "ws://")
+        mirror(phone, "--connect", url, "--device", "phone")
+        wait_until(lambda: content(phone) == "a: 1\n")
+        (phone / "conf.yaml").write_text("a: 1\nb: [2]\n")
+        wait_until(lambda: "b:" in content(laptop))
+        told = json.loads(first.stdout.readline())
+        assert told["origin"] == "remote"
+        assert told["device"] == "phone"
+        assert told["path"] == ["b"]
+        for process in running:
+            process.send_signal(signal.SIGINT)
+            assert process.wait(timeout=30) == 0
+    finally:
+        for process in running:
+            process.kill()
+            process.communicate()
+    assert content(laptop) == content(phone)

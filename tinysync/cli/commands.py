@@ -1,0 +1,25 @@
+"""The command ``tinysync`` with all its subcommands."""
+
+from __future__ import annotations
+
+import click
+
+from tinysync.cli.entries import delete_entry, get_entry, set_entry
+from tinysync.cli.keys import key
+from tinysync.cli.mirroring import mirror
+from tinysync.cli.pairing import fingerprint, pair_device
+from tinysync.cli.reporting import Reporting
+
+
+@click.group(cls=Reporting, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="tinysync")
+def tinysync() -> None:
+    """Keep YAML and JSON files the same on all devices of a group, with no server.
+
+    On the first device: tinysync key new. Copy the key to the others (tinysync key show, tinysync key enter).
+    Then: tinysync mirror settings.yaml --listen 0.0.0.0:8765 on one, --connect wss://ITS-NAME:8765 on the others.
+    """
+
+
+for command in (mirror, get_entry, set_entry, delete_entry, key, fingerprint, pair_device):
+    tinysync.add_command(command)

@@ -1,0 +1,54 @@
+"""``tinysync key``: the secret of a group."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from tinysync.cli.reporting import as_json, print_json
+from tinysync.group import Key
+
+path_option = click.option(
+    "--path", type=click.Path(dir_okay=False, path_type=Path), help="The key's file; by default the user's."
+)
+
+
+@click.group()
+def key() -> None:
+    """Make and show the secret of a group: whoever has it is a member."""
+
+
+@key.command("new")
+@path_option
+@as_json
+def new(path: Path | None, as_json: bool) -> None:
+    """Make a new group; a key that is there already is not overwritten."""
+    made = Key.new()
+    _tell(made.save(path), made, as_json=as_json)
+
+
+@key.command("enter")
+@path_option
+@as_json
+def enter(path: Path | None, as_json: bool) -> None:
+    """Join a group: asks for the key that 'tinysync key show' prints on another device of it."""
+    # Asked for without echo; a script may also pipe it in.
+    text = click.prompt("Key", hide_input=True) if sys.stdin.isatty() else sys.stdin.readline()
+    entered = Key.from_text(text.strip())
+    _tell(entered.save(path), entered, as_json=as_json)
+
+
+@key.command("show")
+@path_option
+def show(path: Path | None) -> None:
+    """Print the secret itself, to be entered on another device."""
+    click.echo((Key.load(path) if path is not None else Key.default()).text())
+
+
+def _tell(path: Path, saved: Key, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"path": str(path), "group": saved.group})
+    else:
+        click.echo(f"The key of the group {saved.group} is in {path}, readable for you alone.")
