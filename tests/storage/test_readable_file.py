@@ -23,9 +23,7 @@ def paths(tmp_path):
 
 @pytest.fixture(params=["os", "disk"])
 def file(request, paths):
-    file = new_file(paths, request.param)
-    yield file
-    file.close()
+    return new_file(paths, request.param)
 
 
 def new_file(paths, durability="os"):
@@ -41,11 +39,7 @@ def edit(paths, text):
 
 
 def status_after_restart(paths):
-    file = new_file(paths)
-    try:
-        return file.status()
-    finally:
-        file.close()
+    return new_file(paths).status()
 
 
 def test_the_first_write(file, paths):
@@ -63,7 +57,6 @@ def test_many_writes_and_restarts(paths):
         for m in range(5):
             assert file.write({"a": [n, m]}) == Written()
         assert file.status() == Untouched()
-        file.close()
     assert paths.readable.read_text() == "a:\n- 49\n- 4\n"
 
 
@@ -205,7 +198,6 @@ def test_a_crash_before_the_replacement(paths, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         file.write({"a": 2})
     monkeypatch.undo()
-    file.close()
     assert status_after_restart(paths) == Untouched()
     edit(paths, "a: 1\nb: 1\n")
     assert status_after_restart(paths).base_value == {"a": 1}
@@ -218,7 +210,6 @@ def test_a_crash_after_the_replacement(paths, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         file.write({"a": [1, 2]})
     monkeypatch.undo()
-    file.close()
     # A hand edit of the file that the crash left is a superset of what was written, and doubles nothing.
     written = paths.readable.read_bytes()
     edit(paths, written + b"- 3\n")
@@ -238,7 +229,6 @@ def test_every_cut_of_the_base_is_survived(paths):
     file = new_file(paths)
     for n in range(3):
         file.write({"a": n})
-    file.close()
     base = paths.state / "base"
     data = base.read_bytes()
     for cut in range(len(data)):
@@ -252,14 +242,12 @@ def test_every_cut_of_the_base_is_survived(paths):
         file = new_file(paths)
         merged = status if isinstance(status, Edited) else None
         assert file.write({"a": 2}, merged=merged) == Written()
-        file.close()
         assert status_after_restart(paths) == Untouched()
 
 
 def test_damage_of_the_base_is_told_and_costs_no_more_than_the_base(paths):
     file = new_file(paths)
     file.write({"a": 1})
-    file.close()
     base = paths.state / "base"
     data = bytearray(base.read_bytes())
     data[20] ^= 1
@@ -271,7 +259,6 @@ def test_damage_of_the_base_is_told_and_costs_no_more_than_the_base(paths):
 def test_a_base_of_a_newer_version_is_an_error(paths):
     file = new_file(paths)
     file.write({"a": 1})
-    file.close()
     base = paths.state / "base"
     data = bytearray(base.read_bytes())
     data[7] = 99
@@ -286,7 +273,6 @@ def test_the_notes_do_not_grow_without_bound(paths):
     for n in range(400):
         file.write({"text": os.urandom(3000).hex(), "n": n})
         sizes.append((paths.state / "base").stat().st_size)
-    file.close()
     assert max(sizes) < 400_000
     assert status_after_restart(paths) == Untouched()
 
@@ -375,12 +361,10 @@ def test_no_edit_is_ever_lost(tmp_path_factory, steps):
         elif step == "delete" and not broken and not settle():
             paths.readable.unlink()
         elif step == "restart":
-            file.close()
             file = new_file(paths)
         elif step == "crash" and not broken and not settle():
             live["n"] += 1
             file._base.note(file._base.last, b"what was intended")
-            file.close()
             file = new_file(paths)
         else:
             live["n"] = number
@@ -389,4 +373,3 @@ def test_no_edit_is_ever_lost(tmp_path_factory, steps):
         assert not settle()
         assert set(edits) <= set(live)
         assert YAML().load(paths.readable.read_bytes(), "") == live
-    file.close()

@@ -38,17 +38,6 @@ class AppendFile:
         """Bytes of whole records, with the header."""
         return self._size
 
-    def is_in_place(self) -> bool:
-        """Tell whether this is still the file that is found at its path. Raise OSError."""
-        try:
-            return os.path.samestat(os.fstat(self._descriptor), self._path.stat())
-        except FileNotFoundError:
-            return False
-
-    def go_on_at(self, good_size: int) -> None:
-        """Go on where a scan found the last whole record of another writer to end; both hold a lock."""
-        self._size = good_size
-
     def append(self, record: bytes) -> None:
         """Append a framed record; raise OSError if it is not in the file. What was written of it is taken back."""
         data = record if self._size else header(self._magic) + record

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _REWRITE_BYTES: Final = 1 << 18
 _REWRITE_NOTES: Final = 8
+_MARK_BYTES: Final = 64
 
 
 def digest(data: bytes) -> bytes:
@@ -38,7 +39,12 @@ class BaseFile:
     def __init__(self, path: Path, durability: Durability) -> None:
         self._path = path
         self._durability: Durability = durability
-        self._file: AppendFile | None = None
+        self._seen: tuple[int, int, int] | None = None
+        """What the file was when all of it was known."""
+        self._end = 0
+        """Where the notes end that are known; 0: the next one begins the file anew."""
+        self._mark = b""
+        """What stands before that end: so it is known again for the same file."""
         self._damage_told = False
         self.last: bytes | None = None
         self.intended: bytes | None = None
@@ -46,32 +52,35 @@ class BaseFile:
 
     def read(self) -> None:
         """Read what has been noted meanwhile. Raise OSError, or StorageError for a newer version."""
-        if self._file is not None and self._file.is_in_place():
-            if self._path.stat().st_size == self._file.size:
+        try:
+            seen = self._signature()
+            if seen == self._seen:
                 return
             data = self._path.read_bytes()
-            payloads, end = whole_records(data, self._file.size)
-            self._file.go_on_at(end)
+        except FileNotFoundError:
+            self._seen, self._end = None, 0
+            return
+        if self._end and data[: self._end].endswith(self._mark):
+            payloads, end = whole_records(data, self._end)
         else:
-            self.close()
-            try:
-                data = self._path.read_bytes()
-            except FileNotFoundError:
-                return
             found = scan(data, BASE_MAGIC, self._path)
             payloads, end = found.payloads, found.good_size
             if found.damaged and not self._damage_told:
                 self._warn_of_damage()
-            if payloads:
-                self._file = AppendFile(self._path, BASE_MAGIC, self._durability, end)
         for payload in payloads:
             match unpack(payload):
                 case [bytes() as last, bytes() as intended, bytes() as packed]:
                     self.last, self.intended = last, intended
                     self._packed = packed or self._packed
-        if end < len(data):
-            # Somebody was killed while writing, or it is damaged: the next note begins the file anew.
-            self.close()
+        # Behind the end may stand what somebody did not finish who was killed, or what is damaged.
+        self._known(data[:end] if end == len(data) else b"", seen)
+
+    def _known(self, data: bytes, seen: tuple[int, int, int]) -> None:
+        self._seen, self._end, self._mark = seen, len(data), data[-_MARK_BYTES:]
+
+    def _signature(self) -> tuple[int, int, int]:
+        found = self._path.stat()
+        return found.st_ino, found.st_size, found.st_mtime_ns
 
     def _warn_of_damage(self) -> None:
         self._damage_told = True
@@ -94,26 +103,21 @@ class BaseFile:
         """Add a note; ``text`` may be left out where ``last`` stays. Raise OSError; then the last note counts."""
         packed = b"" if text is None else zlib.compress(text, 1)
         record = frame(pack([last, intended, packed]))
-        if self._file is None or self._file.size > _REWRITE_BYTES + _REWRITE_NOTES * len(record):
-            record = frame(pack([last, intended, packed or self._packed]))
-            self._rewrite(record)
+        if not self._end or self._end > _REWRITE_BYTES + _REWRITE_NOTES * len(record):
+            data = header(BASE_MAGIC) + frame(pack([last, intended, packed or self._packed]))
+            replace_file(self._path, data, self._durability)
+            self._known(data, self._signature())
         else:
-            try:
-                self._file.append(record)
-            except BaseException:
-                self.close()
-                raise
+            self._append(record)
         self.last, self.intended = last, intended
         self._packed = packed or self._packed
 
-    def close(self) -> None:
-        """Close the file."""
-        if self._file is not None:
-            file, self._file = self._file, None
+    def _append(self, record: bytes) -> None:
+        # Not kept open: a file that others have open cannot be replaced on Windows.
+        end, self._end = self._end, 0
+        file = AppendFile(self._path, BASE_MAGIC, self._durability, end)
+        try:
+            file.append(record)
+        finally:
             file.close()
-
-    def _rewrite(self, record: bytes) -> None:
-        self.close()
-        data = header(BASE_MAGIC) + record
-        replace_file(self._path, data, self._durability)
-        self._file = AppendFile(self._path, BASE_MAGIC, self._durability, len(data))
+        self._seen, self._end, self._mark = self._signature(), end + len(record), record[-_MARK_BYTES:]

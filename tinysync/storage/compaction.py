@@ -69,12 +69,11 @@ def compact(
     """
     contents = everything.only(covered)
     chain = _keep_past(folder, contents, retention, now_ms)
-    replaces = sorted(contents.names)
-    data = encode_snapshot(update, replaces, now_ms, contents.version, chain)
+    data = encode_snapshot(update, contents, now_ms, chain)
     name = snapshot_name(blake2b(data, digest_size=16).hexdigest())
     replace_file(folder / name, data, "disk")
     # What cannot be deleted now does no harm, and is deleted when the folder is opened again.
-    for old in replaces:
+    for old in contents.names:
         with contextlib.suppress(OSError):
             (folder / old).unlink()
     with contextlib.suppress(OSError):

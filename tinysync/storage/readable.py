@@ -160,10 +160,6 @@ class ReadableFile:
     def _load(self, data: bytes, place: Path) -> Any:
         return load_file(self._format, data, place)
 
-    def close(self) -> None:
-        """Close what is open."""
-        self._base.close()
-
     def _replace(self, content: bytes | None, data: bytes) -> bool:
         """Put ``data`` in the place of ``content``; return whether the file did hold that."""
         if content == data:

@@ -79,16 +79,16 @@ class Contents:
     def only(self, names: set[str]) -> Contents:
         """Return it without what came from other files."""
         snapshots = [snapshot for snapshot in self.snapshots if snapshot.name in names]
-        return replace(
-            self, snapshots=snapshots, loose={n: records for n, records in self.loose.items() if n in names}
-        )
+        loose = {name: records for name, records in self.loose.items() if name in names}
+        return replace(self, snapshots=snapshots, loose=loose, ends={name: self.ends[name] for name in loose})
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """A compacted state: what it replaces, the version it is of, and where its past is kept.
 
-    ``chain`` is None if it is damaged there.
+    ``chain`` is None if it is damaged there. ``ends`` says how far the op files went that it replaces, where that
+    is known.
     """
 
     name: str
@@ -97,6 +97,7 @@ class Snapshot:
     size: int
     version: int
     chain: Chain | None
+    ends: dict[str, int]
 
 
 def snapshot_name(digest: str) -> str:
@@ -109,9 +110,10 @@ def is_of_op_log(name: str) -> bool:
     return OPS_SUFFIX in name or name.startswith(_SNAPSHOT_PREFIX)
 
 
-def encode_snapshot(update: bytes, replaces: list[str], time_ms: int, version: int, chain: Chain) -> bytes:
+def encode_snapshot(update: bytes, replaced: Contents, time_ms: int, chain: Chain) -> bytes:
     """Return a compacted state as a file. What it replaces has a record of its own: it may survive the update."""
-    parts = [pack([replaces, time_ms]), pack(update), pack([version, chain.packed()])]
+    parts = [pack([sorted(replaced.names), time_ms]), pack(update)]
+    parts.append(pack([replaced.version, chain.packed(), replaced.ends]))
     return header(SNAPSHOT_MAGIC) + b"".join(map(frame, parts))
 
 
@@ -201,14 +203,21 @@ def read_snapshot(path: Path) -> Snapshot | list[str] | None:
                 case [bytes(update), *more]:
                     record = OpRecord(SNAPSHOT_KIND, time_ms, 0, (update,))
                     version, chain = _read_past(more, path, whole=not (found.torn or found.damaged))
-                    return Snapshot(path.name, record, replaces, len(data), version, chain)
+                    return Snapshot(path.name, record, replaces, len(data), version, chain, _read_ends(more))
             return replaces
     return None
 
 
+def _read_ends(more: list[Any]) -> dict[str, int]:
+    match more:
+        case [[_, _, dict(ends), *_], *_]:
+            return {name: end for name, end in ends.items() if isinstance(name, str) and type(end) is int}
+    return {}
+
+
 def _read_past(more: list[Any], path: Path, *, whole: bool) -> tuple[int, Chain | None]:
     match more:
-        case [[int(version), packed], *_]:
+        case [[int(version), packed, *_], *_]:
             chain = unpack_chain(packed)
             if chain is not None:
                 return version, chain

@@ -67,6 +67,7 @@ class Tail:
         """Note that a snapshot of one's own took the place of files."""
         self.snapshots = (self.snapshots - names) | {snapshot}
         self.own -= names
+        self._replaced |= names
         for name in names:
             self.ends.pop(name, None)
             self._sizes.pop(name, None)
@@ -81,11 +82,12 @@ class Tail:
 
     def _read(self) -> list[OpRecord]:
         records: list[OpRecord] = []
+        known = set(self.snapshots)
         names = sorted(os.listdir(self._folder))  # noqa: PTH208
         for name in names:
             if is_snapshot(name) and self._is_new(name):
                 records += self._read_snapshot(name)
-        if records:
+        if not self.snapshots <= known:
             # What is gone is in these, by way of others perhaps that came and went unseen.
             self.snapshots.intersection_update(names)
             self.ends = {name: end for name, end in self.ends.items() if name in names}
@@ -102,12 +104,17 @@ class Tail:
         self.snapshots.add(name)
         if not isinstance(found, Snapshot):
             return []
+        known = all(map(self._is_known, found.replaces, [found.ends.get(old) for old in found.replaces]))
         self.version = max(self.version, found.version)
         self._replaced.update(found.replaces)
         self.snapshots.difference_update(found.replaces)
         for old in found.replaces:
             self.ends.pop(old, None)
-        return [found.record]
+        return [] if known else [found.record]
+
+    def _is_known(self, name: str, end: int | None) -> bool:
+        """Whether all records of a file were returned, up to where they ended when it was replaced."""
+        return name in self.snapshots or (end is not None and self.ends.get(name, 0) >= end)
 
     def _read_more(self, name: str) -> list[OpRecord]:
         end = self.ends.get(name, 0)

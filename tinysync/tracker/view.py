@@ -302,7 +302,6 @@ class View:
         """Give the file free as it is."""
         self._closed = True
         self._cancel_timer()
-        self._readable.close()
 
     def _cancel_timer(self) -> None:
         if self._timer is not None:
