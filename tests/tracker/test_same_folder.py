@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -181,6 +184,87 @@ def test_a_failed_write_takes_nothing_of_the_other_back(tmp_path, monkeypatch):
         assert_in_agreement(one)
     with both(tmp_path, {}) as (one, _):
         assert one.root == {"a": 1, "b": 2, "c": 3, "d": 4, "f": 6}
+
+
+EVERY_STEP = """
+import os, signal, sys, warnings
+from tests.tracker.opened import assert_in_agreement, open_in
+from tinysync.errors import DamagedFileWarning
+from tinysync.model import History
+from tinysync.storage.watcher import watcher
+from tinysync.storage.yaml_load import load_yaml
+
+folder = os.path.join(sys.argv[1], "app")
+warnings.simplefilter("ignore", DamagedFileWarning)
+watcher.add = lambda watched: None
+NONE = History(days=0, megabytes=0)
+armed, step, last = False, 0, 0
+EVENTS = "open", "os.rename", "os.remove", "os.truncate", "os.mkdir"
+
+def die(event, arguments):
+    global step
+    if armed and event in EVENTS and folder in str(arguments):
+        step += 1
+        if step == last:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+def work(acknowledge):
+    session = open_in(folder, {}, history=NONE)
+    def write(what):
+        session.root.log.append(f"{last} {what}")
+        os.write(acknowledge, f"{last} {what}\\n".encode())
+    write("a")
+    session.disk._log.compact(session.document.diff()[0])
+    write("b")
+    with open(file, "rb") as said:
+        text = said.read()
+    with open(file, "wb") as said:
+        said.write(text + f"- {last} by hand\\n".encode())
+    write("c")
+    session.close()
+
+file = os.path.join(folder, "conf.yaml")
+live = open_in(folder, {"log": []}, history=NONE)
+sys.addaudithook(die)
+acknowledged = os.open(os.path.join(sys.argv[1], "acknowledged"), os.O_RDWR | os.O_CREAT | os.O_APPEND)
+while True:
+    last += 1
+    child = os.fork()
+    if not child:
+        armed = True
+        work(acknowledged)
+        os._exit(0)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    live.root.log.append(f"{last} live")
+    live.disk.view.meet_soon(live)
+    live.disk._log.compact(live.document.diff()[0])
+    told = os.pread(acknowledged, 1 << 20, 0).decode().split("\\n")[:-1]
+    log = list(live.root.log)
+    assert set(told) <= set(log), set(told) - set(log)
+    assert len(set(log)) == len(log), log
+    assert f"{last} live" in log
+    assert_in_agreement(live)
+    with open(file, "rb") as said:
+        assert load_yaml(said.read(), file) == live.root
+    if status != -signal.SIGKILL:
+        break
+assert status == 0 and f"{last} by hand" in log
+live.close()
+again = open_in(folder, {})
+assert again.root == live.root
+again.close()
+print(last)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_kill_9_at_every_step_of_one_costs_the_other_nothing():
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None) as folder:
+        answer = subprocess.run(
+            [sys.executable, "-c", EVERY_STEP, folder], check=False, capture_output=True, text=True, timeout=200
+        )
+    assert (answer.returncode, answer.stderr) == (0, "")
+    assert int(answer.stdout) > 40
 
 
 class Sessions(RuleBasedStateMachine):
