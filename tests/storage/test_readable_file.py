@@ -120,7 +120,7 @@ def test_a_file_without_state_is_an_edit_of_nothing_known(file, paths):
     assert file.status() == Untouched()
 
 
-@pytest.mark.parametrize("nothing", ["", "\n", "# comment\n", "null\n", "---\n"])
+@pytest.mark.parametrize("nothing", ["", "\n", "null\n", "---\n"])
 def test_a_file_without_content_is_never_an_edit(file, paths, nothing):
     file.write({"a": 1})
     edit(paths, nothing)

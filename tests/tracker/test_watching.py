@@ -182,7 +182,7 @@ def test_a_file_that_does_not_parse_is_reported_once_and_taken_when_it_does(tmp_
         file.write_text("a: 2\nb: [1]\n")
         heard.wait(3)
         assert replica.root == {"a": 2, "b": [1], "c": 3}
-        wait_until(lambda: file.read_text() == "a: 2\nb:\n- 1\nc: 3\n")
+        wait_until(lambda: file.read_text() == "a: 2\nb: [1]\nc: 3\n")
 
 
 def test_a_file_of_another_kind_is_reported_once_and_left_alone(tmp_path, caplog):

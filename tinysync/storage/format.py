@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 if TYPE_CHECKING:
     from tinysync.storage.plain import Vocabulary
+
+
+class Writer(Protocol):
+    """Writes one file again and again."""
+
+    def __call__(self, value: Any, current: bytes | None, /) -> bytes:
+        """Return the new content, which says ``value``; ``current`` is what it replaces, None if nothing."""
 
 
 class Format(ABC):
@@ -41,3 +48,15 @@ class Format(ABC):
         ``load(dump(value), place)`` is ``value``. With a vocabulary the content may be anybody's. Raise ValueError
         that says what is wrong and where, or UnreadableFile that names ``place`` as well; the file is left alone.
         """
+
+    def writer(self) -> Writer:
+        """Return what writes one file of a format with a vocabulary, in the place of what is there.
+
+        By default that is ``dump``. A format that keeps the comments or the layout of a file that a person wrote
+        returns what does so, and raises as ``dump`` does.
+        """
+
+        def write(value: Any, _current: bytes | None) -> bytes:
+            return self.dump(value)
+
+        return write

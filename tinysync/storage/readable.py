@@ -75,6 +75,7 @@ class ReadableFile:
         self._path = paths.readable
         self._state = paths.state
         self._format = file_format
+        self._writer = file_format.writer()
         self._vocabulary = vocabulary
         self._durability: Durability = durability
         self._base = BaseFile(paths.state / base_name(file_format.suffix), durability)
@@ -132,7 +133,6 @@ class ReadableFile:
         ``value`` is given back as ``merged``, and only that edit may be overwritten. Raise StorageError if the
         file could not be written; then it is as it was.
         """
-        data = self._dump(value)
         with storage_errors("write", self._path, _ADVICE):
             self._base.read()
             if self._base.last is not None:
@@ -148,12 +148,14 @@ class ReadableFile:
                     status = self._examine(content)
                     if not isinstance(status, Missing):
                         return status
-                replaced = self._replace(content, data)
+                # A file that was deleted or emptied is written again as it was laid out.
+                layout = content if content and content.strip() else self._base.text()
+                replaced = self._replace(content, self._dump(value, layout))
         return Written()
 
-    def _dump(self, value: Any) -> bytes:
+    def _dump(self, value: Any, layout: bytes | None) -> bytes:
         try:
-            return self._format.dump(self._vocabulary.readable(value))
+            return self._writer(self._vocabulary.readable(value), layout)
         except ValueError as error:
             raise StorageError(f"{self._path} cannot be written in this format: {error}") from error
 

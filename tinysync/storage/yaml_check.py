@@ -17,8 +17,13 @@ EXPANSION_FACTOR: Final = 10
 """Aliases may stand for this many values for each event of the file, and for FREE_EXPANSION in any file."""
 
 
-def check_events(text: str, loader: type[yaml.SafeLoader]) -> None:
-    """Raise MarkedYAMLError if a text nests too deep, has cycles or a second document, or expands too far."""
+def check_events(
+    text: str, loader: type[yaml.SafeLoader], listener: Callable[[yaml.Event], None] | None = None
+) -> None:
+    """Raise MarkedYAMLError if a text nests too deep, has cycles or a second document, or expands too far.
+
+    ``listener`` is given every event that passed.
+    """
     check = _Check()
     handlers = _HANDLERS
     for event in yaml.parse(text, Loader=loader):
@@ -26,6 +31,8 @@ def check_events(text: str, loader: type[yaml.SafeLoader]) -> None:
         handle = handlers.get(type(event))
         if handle is not None:
             handle(check, event)
+        if listener is not None:
+            listener(event)
 
 
 def problem_at(problem: str, mark: Any) -> NoReturn:

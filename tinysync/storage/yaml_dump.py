@@ -26,14 +26,16 @@ def dump_yaml(value: Any) -> bytes:
 
     Keys and set elements are sorted, by type and text where they do not compare. Raise UnsupportedValue.
     """
-    dumped: bytes = yaml.dump(
-        to_readable(value),
-        Dumper=_Dumper,
-        default_flow_style=False,
-        allow_unicode=True,
-        width=_UNFOLDED,
-        encoding="utf-8",
-    )
+    dumped: bytes = yaml.dump(to_readable(value), default_flow_style=False, encoding="utf-8", **_OPTIONS)
+    return dumped
+
+
+def dump_text(value: Any, *, flow: bool = False, quote: str | None = None) -> str:
+    """Return a readable value as YAML text: with brackets, in one line, or else as a block.
+
+    ``quote``: the quotes around texts where they do not need any.
+    """
+    dumped: str = yaml.dump(value, default_flow_style=flow, default_style=quote, **_OPTIONS)
     return dumped
 
 
@@ -64,11 +66,11 @@ class _Dumper(_BaseDumper):
 
 
 def _represent_dict(dumper: _Dumper, value: dict[Any, Any]) -> yaml.Node:
-    return dumper.represent_mapping(_TAG + "map", _in_order(value.items()))
+    return dumper.represent_mapping(_TAG + "map", in_order(value.items()))
 
 
 def _represent_set(dumper: _Dumper, value: set[Any]) -> yaml.Node:
-    return dumper.represent_mapping(_TAG + "set", _in_order(dict.fromkeys(value).items()))
+    return dumper.represent_mapping(_TAG + "set", in_order(dict.fromkeys(value).items()))
 
 
 def _represent_int(dumper: _Dumper, value: int) -> yaml.Node:
@@ -82,7 +84,8 @@ def _represent_str(dumper: _Dumper, value: str) -> yaml.Node:
     return dumper.represent_scalar(_TAG + "str", value, style=style)
 
 
-def _in_order(pairs: Collection[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
+def in_order(pairs: Collection[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
+    """Return keys with their values in the order in which they are written."""
     try:
         return sorted(pairs, key=itemgetter(0))
     except TypeError:
@@ -94,6 +97,8 @@ def _is_block(text: str) -> bool:
     lines = text.split("\n")
     return lines[0] != "" and all(line.isprintable() and line == line.strip() for line in lines)
 
+
+_OPTIONS: Final[dict[str, Any]] = {"Dumper": _Dumper, "allow_unicode": True, "width": _UNFOLDED}
 
 _Dumper.add_representer(dict, _represent_dict)
 _Dumper.add_representer(set, _represent_set)

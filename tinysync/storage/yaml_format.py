@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from tinysync.storage.format import Format
+from tinysync.storage.format import Format, Writer
+from tinysync.storage.layout.keep import YamlWriter
 from tinysync.storage.plain import SAFE_YAML, Vocabulary
 from tinysync.storage.yaml_dump import dump_yaml
 from tinysync.storage.yaml_load import load_yaml
@@ -12,7 +13,10 @@ from tinysync.storage.yaml_objects import dump_objects, load_objects
 
 
 class YAML(Format):
-    """Safe YAML, the default: ``<name>.yaml``. It reads well, and is merged when it was edited by hand."""
+    """Safe YAML, the default: ``<name>.yaml``. It reads well, and is merged when it was edited by hand.
+
+    In a file that has comments, or a layout or an order of keys of its own, only what changed is written anew.
+    """
 
     suffix: ClassVar[str] = ".yaml"
     vocabulary: ClassVar[Vocabulary | None] = SAFE_YAML
@@ -24,6 +28,10 @@ class YAML(Format):
     def load(self, data: bytes, place: object) -> Any:
         """Return what a YAML file holds; raises UnreadableFile for what is not safe YAML."""
         return load_yaml(data, place)
+
+    def writer(self) -> Writer:
+        """Return what writes one file, and keeps its comments and layout."""
+        return YamlWriter(self.dump)
 
 
 class UnsafeYAML(Format):

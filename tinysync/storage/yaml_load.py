@@ -30,16 +30,17 @@ _MERGE_TAG: Final = _TAG + "merge"
 _UNPRINTABLE: Final = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def load_yaml(data: bytes, place: object) -> Any:
+def load_yaml(data: bytes, place: object, listener: Callable[[yaml.Event], None] | None = None) -> Any:
     """Return the dict, list or set that a YAML file holds, or None if it holds nothing.
 
-    ``place`` names the file in errors. Only what safe YAML knows is read; anchors, aliases and merge keys are
-    resolved within bounds. Raise UnreadableFile, with line and column, for everything else: a syntax error, a key
-    that is there twice, a foreign tag, more than one document, or a size, depth or expansion beyond the limits.
+    ``place`` names the file in errors; ``listener`` is given every parse event. Only what safe YAML knows is read;
+    anchors, aliases and merge keys are resolved within bounds. Raise UnreadableFile, with line and column, for
+    everything else: a syntax error, a key that is there twice, a foreign tag, more than one document, or a size,
+    depth or expansion beyond the limits.
     """
-    text = _decode(data, place)
+    text = decode_yaml(data, place)
     try:
-        check_events(text, _BaseLoader)
+        check_events(text, _BaseLoader, listener)
         value = _load(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -59,7 +60,8 @@ def _refuse(place: object, problem: str, line: int, column: int, cause: Exceptio
     ) from cause
 
 
-def _decode(data: bytes, place: object) -> str:
+def decode_yaml(data: bytes, place: object) -> str:
+    """Return the text of a YAML file, without its byte order mark. Raise UnreadableFile if it is none."""
     if len(data) > MAX_BYTES:
         _refuse(place, f"the file has {len(data):,} bytes, and {MAX_BYTES:,} is the limit", 0, 0)
     encoding = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
@@ -82,6 +84,18 @@ def _decode(data: bytes, place: object) -> str:
 
 def _line_column(before: str) -> tuple[int, int]:
     return before.count("\n"), len(before) - before.rfind("\n") - 1
+
+
+def scalar_reader() -> Callable[[str | None, str, tuple[bool, bool]], Any]:
+    """Return what turns the tag, text and resolving of a scalar event into its value."""
+    loader: Any = _Loader("")
+
+    def read(tag: str | None, text: str, implicit: tuple[bool, bool]) -> Any:
+        if tag is None or tag == "!":
+            tag = loader.resolve(yaml.ScalarNode, text, implicit)
+        return loader.construct_object(yaml.ScalarNode(tag, text))
+
+    return read
 
 
 class _Loader(_BaseLoader):
