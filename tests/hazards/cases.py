@@ -260,6 +260,32 @@ def memory_of_what_is_only_announced():
     assert grown() - before < 100
 
 
+def memory_of_updates_with_many_parts():
+    """A byte each, a kilobyte of memory each, or the square of them: never more than they are worth."""
+    replica = Replica({"l": [0]})
+    root = f"l:{replica.root['l']._node.id}"
+    joined = [
+        _element(b"\x08\x01\x78", root=root),
+        *(b"\x88\x02" + _varint(n) + b"\x01\x78" for n in range(29_999)),
+    ]
+    one_by_one = [
+        _update(b"\x88\x02" + _varint(n - 1) + b"\x01\x78", client=2, clock=n) for n in range(30_000, 45_000)
+    ]
+    entries = [_entry(b"\x08\x01\x78", key=f"{n:x}") for n in range(30_000)]
+    base = grown()
+    for updates in (
+        [_update(_element(b"\x08" + _varint(400_000) + b"\x78" * 400_000, root=root))],
+        [_update(*joined, client=2)],
+        one_by_one,
+        [_update(*entries, client=3)],
+    ):
+        for portion in replica.outbox.shared.portions(updates):
+            replica.receive(portion)
+    assert len(replica.root["l"]) == 1 + 400_000 + 45_000
+    assert grown() - base < 250, grown() - base
+    replica.check()
+
+
 def ids_that_two_devices_use():
     """A copied folder and a restored backup: both write on under the id that the other one has, too."""
     with tempfile.TemporaryDirectory() as folder:
@@ -502,6 +528,7 @@ CASES = [
     a_panic_in_an_event_loop,
     a_root_of_another_kind,
     memory_of_what_is_only_announced,
+    memory_of_updates_with_many_parts,
     ids_that_two_devices_use,
     an_id_in_a_forked_process,
     updates_before_their_predecessors,

@@ -67,8 +67,15 @@ class Blobs:
         with self._reading():
             return b"" if self._parked else digest(b"".join(sorted(self._known)))
 
-    def deliver(self, updates, device, done) -> None:
-        self._jobs.append(lambda: self._receive(updates, device, done))
+    def portions(self, updates) -> list[list[bytes]]:
+        return [updates[start : start + 100] for start in range(0, len(updates), 100)]
+
+    def deliver(self, updates, device, done, ended) -> None:
+        def job() -> None:
+            self._receive(updates, device, done)
+            ended()
+
+        self._jobs.append(job)
         self._work()
 
     def links_were_down(self) -> None:

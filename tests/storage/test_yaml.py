@@ -60,6 +60,14 @@ def test_text_reads_well():
     )
 
 
+@pytest.mark.parametrize(
+    "value", ["a\nb\n\n", "a\n\n\n", "\n", "a\n", "a", "...", ["a\n\n"], {"a\n\n"}, {"a\n\n": 1}]
+)
+def test_a_line_can_be_added_by_hand(value):
+    assert load(dump_yaml({"a": value, "b": 1}) + b"c: 2\n") == {"a": value, "b": 1, "c": 2}
+    assert load(dump_yaml({"a": value}) + b"c: 2\n") == {"a": value, "c": 2}
+
+
 def test_equal_structures_make_equal_files():
     assert dump_yaml({"a": {3, 1, 2}, "b": 1}) == dump_yaml({"b": 1, "a": {2, 1, 3}})
     mixed = {None: 1, 1: 1, "1": 1, b"1": 1, (1,): 1, True and 2.5: 1}

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 Id = tuple[int, int]
 """The client and clock of an element."""
 
+_CIRCLE = "blocks that build on one another in a circle"
 _LONG = 0x80
 """A number from here on takes more than one byte."""
 
@@ -127,6 +128,9 @@ def in_order(update: bytes, info: UpdateInfo, known: Mapping[int, int]) -> Itera
     What is yielded shows a block until the next one is asked for. Left out are those up to the ``known`` clocks.
     Raises BadUpdate if blocks build on one another in a circle.
     """
+    if len(info.blocks) == 1:
+        yield from _one_client(Blocks(update, info.blocks[0], info.positions[0], known.get(info.blocks[0][0], 0)))
+        return
     clients = {
         run[0]: Blocks(update, run, positions, known.get(run[0], 0))
         for run, positions in zip(info.blocks, info.positions, strict=True)
@@ -147,8 +151,17 @@ def in_order(update: bytes, info: UpdateInfo, known: Mapping[int, int]) -> Itera
             other, clock = awaited
             blocks.waits = True
             if other.waits:
-                raise BadUpdate("blocks that build on one another in a circle")
+                raise BadUpdate(_CIRCLE)
             stack.append((other, clock + 1))
+
+
+def _one_client(blocks: Blocks) -> Iterator[Blocks]:
+    while blocks.clock < blocks.end:
+        for neighbour in (blocks.left, blocks.right):
+            if neighbour and neighbour[0] == blocks.client and blocks.reached <= neighbour[1] < blocks.end:
+                raise BadUpdate(_CIRCLE)
+        yield blocks
+        blocks.advance()
 
 
 def _awaited(blocks: Blocks, clients: Mapping[int, Blocks]) -> tuple[Blocks, int] | None:

@@ -29,7 +29,7 @@ HAS_LEFT, HAS_RIGHT, HAS_KEY, KIND = 0x80, 0x40, 0x20, 0x1F
 """What the first byte of a block tells."""
 
 NULL, INTEGER, FLOAT32, FLOAT64, BIG_INT, FALSE, TRUE, STRING, BUFFER = 126, 125, 124, 123, 122, 121, 120, 119, 116
-_SIZES: Final = {NULL: 1, TRUE: 1, FALSE: 1, FLOAT32: 5, FLOAT64: 9, BIG_INT: 9}
+SIZES: Final = {NULL: 1, TRUE: 1, FALSE: 1, FLOAT32: 5, FLOAT64: 9, BIG_INT: 9}
 """How long values are, with their tag, whose length depends on nothing else."""
 
 _MAX_META: Final = 8
@@ -48,6 +48,8 @@ class UpdateInfo:
     """Where the deleted ranges begin."""
     parts: int = 0
     """How many blocks, values and deleted ranges there are."""
+    joinable: int = 0
+    """How many blocks go on where another of the client ends."""
     needs: dict[int, int] = field(default_factory=dict)
     """The clock that each client's blocks must have reached for the origins and deletions to make sense."""
     lists: set[str] = field(default_factory=set)
@@ -147,7 +149,7 @@ def check_update(update: bytes) -> UpdateInfo:
         positions = array("I")
         for _ in range(blocks):
             positions.append(reader.position)
-            length = _check_block(reader, info)
+            length = _check_block(reader, info, (client, clock - 1))
             clock += length
             if length < 1 or clock > MAX_CLOCK:
                 raise BadUpdate("a block's length is out of bounds")
@@ -170,16 +172,17 @@ def check_update(update: bytes) -> UpdateInfo:
     return info
 
 
-def _check_block(reader: _Reader, info: UpdateInfo) -> int:
-    """Read one block; return its length in clocks."""
+def _check_block(reader: _Reader, info: UpdateInfo, before: tuple[int, int]) -> int:
+    """Read one block, behind an element of its client; return its length in clocks."""
     head = reader.byte()
     kind = head & KIND
     if kind not in (ANY, BINARY, DELETED):
         raise BadUpdate(f"a block of content kind {kind}, which this format does not use")
     for flag in (HAS_LEFT, HAS_RIGHT):
         if head & flag:
-            client = reader.number(MAX_CLIENT)
-            info.need(client, reader.number(MAX_CLOCK) + 1)
+            client, clock = reader.number(MAX_CLIENT), reader.number(MAX_CLOCK)
+            info.need(client, clock + 1)
+            info.joinable += (client, clock) == before
     meta_key = None
     if not head & (HAS_LEFT | HAS_RIGHT):
         meta_key = _check_parent(reader, info, has_key=bool(head & HAS_KEY))
@@ -225,7 +228,7 @@ def _check_values(reader: _Reader, count: int) -> None:
     for _ in range(count):
         if position >= size:
             raise BadUpdate("it ends too early")
-        taken = _SIZES.get(data[position])
+        taken = SIZES.get(data[position])
         if taken is not None:
             position += taken
         else:

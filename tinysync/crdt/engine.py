@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from pycrdt import _pycrdt as yrs
@@ -31,6 +30,8 @@ CELL_ROOTS: Final = ("c", "p", "d", "o")
 
 INSERTS_PER_TRANSACTION: Final = 20
 UPDATES_PER_TRANSACTION: Final = 20
+BYTES_PER_TRANSACTION: Final = 8192
+"""Updates of others are applied together up to these: a transaction is quadratic in blocks that it joins, too."""
 
 Delta = list[dict[str, Any]]
 
@@ -232,9 +233,8 @@ class Engine:
         self._watch(new_lists)
         applied = self._applied = Applied()
         subscriptions = [self.maps[name].observe(_cell_collector(applied.cells[name])) for name in CELL_ROOTS]
-        rest = iter(updates)
         try:
-            while batch := list(islice(rest, UPDATES_PER_TRANSACTION)):
+            for batch in _batches(updates):
                 self.begin()
                 try:
                     for update in batch:
@@ -263,6 +263,20 @@ class Engine:
             with self.reading():
                 for list_id in unknown:
                     self._array(list_id)
+
+
+def _batches(updates: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """Return updates in groups, each for one transaction."""
+    batch: list[bytes] = []
+    size = 0
+    for update in updates:
+        size += len(update)
+        if batch and (len(batch) >= UPDATES_PER_TRANSACTION or size > BYTES_PER_TRANSACTION):
+            yield batch
+            batch, size = [], len(update)
+        batch.append(update)
+    if batch:
+        yield batch
 
 
 class engine_failures:  # noqa: N801 - it is used as a function

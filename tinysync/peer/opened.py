@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Final, Protocol
 
 from tinysync.errors import BadUpdate
 from tinysync.model import Delivered, Outcome
 from tinysync.peer import comparing
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
     from typing import Any
 
     from tinysync.model import DeviceId, DocumentId
@@ -42,6 +44,22 @@ class Owner(comparing.Owner, Protocol):
         """Close this document on the link because this side failed."""
 
 
+LARGE: Final = 64 * 1024
+"""Bytes of an update that is cut into portions in another thread."""
+
+
+@dataclass(slots=True)
+class _Delivery:
+    """Updates on their way into the document."""
+
+    batch: list[UpdatesReceived]
+    portions: deque[list[bytes]] = field(default_factory=deque)
+    """Those that are still to be delivered."""
+    is_parked: bool = False
+    """Whether some are parked until others arrive."""
+    is_over: bool = False
+
+
 class OpenDocument:
     """Brings what arrives into the document, one delivery at a time, and answers what the peer asks.
 
@@ -66,6 +84,7 @@ class OpenDocument:
         self._owner = owner
         self._waiting: deque[UpdatesReceived] = deque()
         self._busy = False
+        self._delivering = False
         self._incomplete = False
         """Whether updates are parked until a diff brings their predecessors; they are not acknowledged before."""
         self._closed = False
@@ -138,12 +157,34 @@ class OpenDocument:
         self._owner.waiting_bytes += size
 
     def _deliver(self) -> None:
+        if self._delivering:
+            return
+        self._delivering = True
         while self._waiting and not self._busy:
-            batch = self._take()
+            delivery = _Delivery(self._take())
             self._busy = True
-            delivered = self._deliver_batch(batch)
-            if delivered is not None:
-                self._finish(batch, delivered)
+            updates = [update for event in delivery.batch for update in event.updates]
+            if max(map(len, updates), default=0) > LARGE:
+                cutting = self._owner.loop.run_in_executor(None, self.document.portions, updates)
+                cutting.add_done_callback(partial(self._was_cut, delivery))
+            else:
+                self._start(delivery, partial(self.document.portions, updates))
+        self._delivering = False
+
+    def _was_cut(self, delivery: _Delivery, cutting: asyncio.Future[list[list[bytes]]]) -> None:
+        self._start(delivery, cutting.result)
+
+    def _start(self, delivery: _Delivery, cut: Callable[[], list[list[bytes]]]) -> None:
+        """Begin a delivery with its first portion."""
+        try:
+            delivery.portions.extend(cut())
+        except BadUpdate as error:
+            self._end(delivery, Delivered(Outcome.FAILED, error))
+            return
+        if delivery.portions:
+            self._go_on(delivery)
+        else:
+            self._end(delivery, Delivered(Outcome.DUPLICATE))
 
     def _take(self) -> list[UpdatesReceived]:
         """Take what waits, up to the answer of a request: that one settles all before it."""
@@ -156,49 +197,74 @@ class OpenDocument:
                 break
         return batch
 
-    def _deliver_batch(self, batch: list[UpdatesReceived]) -> Delivered | None:
-        """Deliver updates; return what became of them if that is known at once."""
-        updates = [update for event in batch for update in event.updates]
-        if not updates:
-            return Delivered(Outcome.DUPLICATE)
+    def _go_on(self, delivery: _Delivery) -> None:
+        """Deliver the next portion."""
+        if delivery.is_over:
+            return
+        portion = delivery.portions.popleft()
         known: list[Delivered] = []
-        waiting_here = True
+        is_here = True
+
+        def is_at_once() -> bool:
+            return is_here and asyncio._get_running_loop() is self._owner.loop
 
         def done(delivered: Delivered) -> None:
-            if waiting_here and asyncio._get_running_loop() is self._owner.loop:
+            if is_at_once():
                 known.append(delivered)
             else:
-                # Nobody is there to hear of it once the loop is closed.
-                with contextlib.suppress(RuntimeError):
-                    self._owner.loop.call_soon_threadsafe(self._finish_later, batch, delivered)
+                self._later(self._note, delivery, portion, delivered)
 
-        self.document.deliver(updates, self._device, done)
-        waiting_here = False
-        return known[0] if known else None
+        def ended() -> None:
+            # Not earlier: whoever is at it now would have to go on with the next portion, too.
+            if not is_at_once():
+                self._later(self._go_on, delivery)
 
-    def _finish_later(self, batch: list[UpdatesReceived], delivered: Delivered) -> None:
-        self._finish(batch, delivered)
-        self._deliver()
-        self._owner.pump()
+        self.document.deliver(portion, self._device, done, ended)
+        is_here = False
+        if known:
+            self._note(delivery, portion, known[0])
+            if not delivery.is_over:
+                # Others want their turn.
+                self._owner.loop.call_soon(self._go_on, delivery)
 
-    def _finish(self, batch: list[UpdatesReceived], delivered: Delivered) -> None:
+    def _later(self, call: Callable[..., None], *arguments: object) -> None:
+        # Nobody is there to hear of it once the loop is closed.
+        with contextlib.suppress(RuntimeError):
+            self._owner.loop.call_soon_threadsafe(call, *arguments)
+
+    def _note(self, delivery: _Delivery, portion: list[bytes], delivered: Delivered) -> None:
+        """Note what became of a portion."""
+        is_parked = delivered.outcome is Outcome.PENDING
+        if delivered.outcome is Outcome.APPLIED or (is_parked and delivered.new):
+            # Also if this link has closed the document meanwhile: the others do not have them yet.
+            self._owner.pass_on(self.document.name, portion)
+        delivery.is_parked |= is_parked
+        if delivered.outcome is Outcome.FAILED or not delivery.portions:
+            self._end(delivery, delivered)
+
+    def _end(self, delivery: _Delivery, delivered: Delivered) -> None:
+        delivery.is_over = True
         self._busy = False
+        self._finish(delivery, delivered)
+        if not self._delivering:
+            self._deliver()
+            self._owner.pump()
+
+    def _finish(self, delivery: _Delivery, delivered: Delivered) -> None:
+        """Tell the peer what became of a delivery."""
         if delivered.outcome is Outcome.FAILED:
             assert delivered.error is not None
             self._failed(delivered.error)
             return
-        is_parked = delivered.outcome is Outcome.PENDING
-        if delivered.outcome is Outcome.APPLIED or (is_parked and delivered.new):
-            # Also if this link has closed the document meanwhile: the others do not have them yet.
-            self._owner.pass_on(self.document.name, [update for event in batch for update in event.updates])
         if self._closed:
             return
+        batch = delivery.batch
         answers = batch[-1].answers
         if answers is not None:
             # The peer has sent all it holds: what is parked still is parked there, too.
             self._incomplete = False
             self.answered = answers
-        elif is_parked and not self._incomplete:
+        elif delivery.is_parked and not self._incomplete:
             self._incomplete = True
             self.sync()
         if not self._incomplete:

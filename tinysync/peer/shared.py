@@ -34,8 +34,24 @@ class SharedDocument(Protocol):
     def digest(self) -> bytes:
         """Return a digest of its cells, equal wherever the same updates are held; empty if it has none now."""
 
-    def deliver(self, updates: list[bytes], device: DeviceId, done: Callable[[Delivered], None]) -> None:
-        """Bring updates into the document as soon as it is free, then call ``done``, from any thread."""
+    def portions(self, updates: list[bytes]) -> list[list[bytes]]:
+        """Return what comes to the same as updates, in portions for ``deliver``: each keeps it busy for a moment.
+
+        May take long where they are large. Raises BadUpdate if one is not of its format, or too large.
+        """
+
+    def deliver(
+        self,
+        updates: list[bytes],
+        device: DeviceId,
+        done: Callable[[Delivered], None],
+        ended: Callable[[], None] = ...,
+    ) -> None:
+        """Bring updates into the document as soon as it is free.
+
+        Calls ``done`` when they are durable or have failed, and ``ended`` when the document is free again, both
+        from any thread.
+        """
 
     def links_were_down(self) -> None:
         """Note that the document may have been edited on both sides of a link that was down."""

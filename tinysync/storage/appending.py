@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 from typing import TYPE_CHECKING
@@ -27,8 +28,6 @@ class AppendFile:
         self._magic = magic
         self._durability = durability
         self._size = good_size
-        self._is_cut = True
-        """Whether there is nothing behind the whole records."""
         flags = os.O_WRONLY | os.O_APPEND | OPEN_FLAGS
         if not good_size:
             flags |= os.O_CREAT | os.O_EXCL
@@ -38,14 +37,6 @@ class AppendFile:
     def size(self) -> int:
         """Bytes of whole records, with the header."""
         return self._size
-
-    @property
-    def end(self) -> int:
-        """Up to where the file is to be read: behind a record that failed and could not be taken back, too.
-
-        It may be whole, and then counts, because who opens the file later finds it.
-        """
-        return self._size if self._is_cut else os.fstat(self._descriptor).st_size
 
     def append(self, record: bytes) -> None:
         """Append a framed record; raise OSError if it is not in the file. What was written of it is taken back."""
@@ -60,15 +51,13 @@ class AppendFile:
                     sync_folder(self._path.parent)
             self._size += len(data)
         except BaseException:
-            try:
+            # If this fails too, the next reading finds the record cut short, or whole.
+            with contextlib.suppress(OSError):
                 os.ftruncate(self._descriptor, self._size)
-            except OSError:
-                self._is_cut = False
             raise
 
     def close(self) -> None:
         """Close the file; one that holds no record is removed."""
-        end = self.end
         os.close(self._descriptor)
-        if not end:
+        if not self._size:
             self._path.unlink(missing_ok=True)

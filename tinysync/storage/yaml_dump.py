@@ -94,6 +94,9 @@ def in_order(pairs: Collection[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
 
 def _is_block(text: str) -> bool:
     """Whether a text is lines that read well, and are the same, when they stand as they are."""
+    if text.endswith("\n\n"):
+        # The file would end in '...', and nobody could add a line behind that.
+        return False
     lines = text.split("\n")
     return lines[0] != "" and all(line.isprintable() and line == line.strip() for line in lines)
 

@@ -19,11 +19,13 @@ class TransactionLock:
     ``on_free`` is called, by the thread that held the lock, whenever it has become free.
     """
 
-    __slots__ = ("_lock", "_on_free", "_task", "_turns", "depth", "holds")
+    __slots__ = ("_lock", "_on_free", "_task", "_turns", "_waiting", "depth", "holds")
 
     def __init__(self, on_free: Callable[[], None]) -> None:
         self._lock = threading.RLock()
         self._turns = Turns()
+        self._waiting: list[None] = []
+        """One for each thread that waits for the lock."""
         self._on_free = on_free
         self._task: object | None = None
         self.depth = 0
@@ -33,7 +35,12 @@ class TransactionLock:
 
     def acquire(self) -> None:
         """Take the lock for a call; raises TransactionBusy if another task of this thread is in a transaction."""
-        self._lock.acquire()
+        if not self._lock.acquire(blocking=False):
+            self._waiting.append(None)
+            try:
+                self._lock.acquire()
+            finally:
+                self._waiting.pop()
         if self._task is not None and self._task is not current_task():
             self._lock.release()
             raise TransactionBusy(
@@ -42,8 +49,8 @@ class TransactionLock:
         self.holds += 1
 
     def try_acquire(self) -> bool:
-        """Take the lock if nobody holds it, not even this thread."""
-        if not self._lock.acquire(blocking=False):
+        """Take the lock if nobody holds it, not even this thread, and no other thread waits for it."""
+        if self._waiting or not self._lock.acquire(blocking=False):
             return False
         if self.holds:
             self._lock.release()

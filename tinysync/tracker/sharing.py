@@ -7,6 +7,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
+from tinysync.crdt.portions import portions
 from tinysync.crdt.seed import EPOCH
 from tinysync.errors import StructureClosed, UsageError
 from tinysync.model import DocumentId, Outcome
@@ -84,15 +85,34 @@ class Shared:
             if digest is not None:
                 return digest
 
-    def deliver(self, updates: list[bytes], device: DeviceId, done: Callable[[Delivered], None]) -> None:
-        """Bring updates into the structure once it is free; ``done`` is called when they are in the op log."""
+    def portions(self, updates: list[bytes]) -> list[list[bytes]]:
+        """Return what comes to the same as updates, in portions for ``deliver``; raises BadUpdate."""
+        return list(portions(updates))
+
+    def deliver(
+        self,
+        updates: list[bytes],
+        device: DeviceId,
+        done: Callable[[Delivered], None],
+        ended: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Bring updates into the structure once it is free.
+
+        ``done`` is called when they are in the op log, ``ended`` when they show, or have failed.
+        """
 
         def logged(delivered: Delivered) -> None:
             if delivered.outcome is Outcome.APPLIED or (delivered.outcome is Outcome.PENDING and delivered.new):
                 self._relay(updates)
             done(delivered)
 
-        self._replica.inbox.put(lambda: self._replica.receive(updates, device, logged))
+        def job() -> None:
+            try:
+                self._replica.receive(updates, device, logged)
+            finally:
+                ended()
+
+        self._replica.inbox.put(job)
 
     def links_were_down(self) -> None:
         """Note that the structure may be edited on both sides of a cut link."""
