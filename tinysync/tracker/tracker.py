@@ -161,8 +161,9 @@ class Tracker:
     def flush(self) -> None:
         """Write the readable file now, and have the disk hold all of it; raises StorageError if that fails.
 
-        While the program runs, a readable file over 64 KiB is written a moment after a change; a smaller one, too,
-        while another process is at it. Raises UsageError inside a transaction.
+        While the program runs, a readable file over 4 KiB may be written a third of a second after a change: over
+        64 KiB always, below that if it was just written before. A smaller one is written before the call returns,
+        unless another process is at it. Raises UsageError inside a transaction.
         """
         self._replica.flush()
 

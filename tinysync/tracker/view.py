@@ -8,9 +8,11 @@ hand edit is taken in by one of them, as an edit of what the file said.
 from __future__ import annotations
 
 import logging
+import math
 import threading
+import time
 import warnings
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
@@ -42,11 +44,14 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("tinysync")
 
-SMALL: Final = 64 * 1024
-"""A readable file up to so many bytes is written before the call that changed the structure returns."""
+SMALL: Final = 4 * 1024
+"""A readable file up to so many bytes is written before each call that changes the structure returns."""
+
+MEDIUM: Final = 64 * 1024
+"""One up to so many bytes is, too, unless that was done within the last WRITE_BEHIND seconds."""
 
 WRITE_BEHIND: Final = 0.3
-"""Seconds after a change at which a larger readable file is written."""
+"""Seconds after a change at which the readable file is written otherwise: many changes in a row at once."""
 
 MOMENT: Final = 0.25
 """Seconds for which a call waits for the folder's lock, before it leaves the readable file for later."""
@@ -68,9 +73,16 @@ class View:
         self._lock = lock
         self._device: DeviceId | None = None
         self._timer: threading.Timer | None = None
-        self._unsaved = False
-        self._large = False
+        self._changes = 0
+        """The number of the last change."""
+        self._saved = 0
+        """The number of the last change that the readable file shows."""
+        self._size = 0
+        """How large the readable file was when it was last written."""
+        self._written_at = -math.inf
         self._closed = False
+        self._behind = threading.Lock()
+        """Held while the file is written without the structure's lock; who holds it takes no other."""
         self._meeting = False
         """Whether the two are just being brought together: what changes meanwhile is written at the end."""
         self._refused: tuple[bytes, UnreadableFile] | None = None
@@ -79,6 +91,14 @@ class View:
         """Whether ``meet_soon`` waits for its turn, with and without the readable file."""
         self._reported = ""
         """What was logged last, so that it is logged once."""
+
+    @property
+    def _unsaved(self) -> bool:
+        return self._saved < self._changes
+
+    @property
+    def _large(self) -> bool:
+        return self._size > MEDIUM
 
     # --- opening, under the folder's lock ------------------------------------------------------------------
 
@@ -99,7 +119,7 @@ class View:
         ``taken``: the edit is in the structure already.
         """
         self._device = device
-        self._unsaved = True
+        self._changes += 1
         self._note_size()
         if self._large and not isinstance(status, Edited):
             self._save_later(replica)
@@ -116,10 +136,10 @@ class View:
 
     def save(self, replica: Replica) -> None:
         """Bring the readable file up to date, now or in a moment."""
-        self._unsaved = True
+        self._changes += 1
         if self._meeting:
             return
-        if self._large:
+        if not self._is_due():
             self._save_later(replica)
             return
         try:
@@ -129,9 +149,17 @@ class View:
             self._save_later(replica)
         except StorageError as error:
             warnings.warn(f"{error} The change itself is in the op log.", TinySyncWarning, stacklevel=2)
+        except BaseException:
+            self._save_later(replica)
+            raise
         else:
             if not written:
                 self.meet_soon(replica)
+
+    def _is_due(self) -> bool:
+        if self._size <= SMALL:
+            return True
+        return not self._large and self._timer is None and time.monotonic() - self._written_at >= WRITE_BEHIND
 
     def flush(self, replica: Replica) -> None:
         """Write the readable file if it is behind; raises StorageError or UnreadableFile."""
@@ -146,6 +174,8 @@ class View:
 
         Raises UnreadableFile, and leaves the file alone, if it does not parse or is of another kind.
         """
+        if not self._unsaved:
+            return True  # the thread that writes behind was faster
         outcome = self._readable.write(replica.root)
         if isinstance(outcome, Unreadable):
             raise outcome.error
@@ -153,15 +183,17 @@ class View:
             if self._refused is not None and self._refused[0] == outcome.content:
                 raise self._refused[1]
             return False
-        self._unsaved = False
-        self._note_size()
+        self._note_written(self._changes)
         return True
 
     def _save_later(self, replica: Replica) -> None:
-        if self._timer is None:
-            self._timer = threading.Timer(WRITE_BEHIND, self._save_behind, [replica])
-            self._timer.daemon = True
-            self._timer.start()
+        if self._timer is None and not self._closed:
+            timer = threading.Timer(WRITE_BEHIND, self._save_behind, [replica])
+            timer.daemon = True
+            # An interpreter that is about to end begins no threads; all is written at exit.
+            with suppress(RuntimeError):
+                timer.start()
+                self._timer = timer
 
     def _save_behind(self, replica: Replica) -> None:
         """Write the readable file from a copy, so that the program can go on meanwhile."""
@@ -172,28 +204,34 @@ class View:
                     if self._closed or not self._unsaved:
                         return
                     held.enter_context(self._lock.held(0))
+                    held.enter_context(self._behind)
                     written = not self._log.news()
                     if written:
-                        self._unsaved = False
-                        copy = plain(replica.root)
+                        self._written_at = time.monotonic()
+                        change, copy = self._changes, plain(replica.root)
                 if written:
                     written = isinstance(self._readable.write(copy), Written)
+                    if written:
+                        self._note_written(change)
         except DocumentInUse:
             with replica.reading():
                 self._save_later(replica)
         except StorageError as error:
-            self._unsaved = True
             self._report(f"{error} The change itself is in the op log.")
         else:
             if not written:
-                self._unsaved = True
                 self.meet_soon(replica)
+
+    def _note_written(self, change: int) -> None:
+        self._saved = change
+        self._written_at = time.monotonic()
+        self._note_size()
 
     def _note_size(self) -> None:
         try:
-            self._large = self._path.stat().st_size > SMALL
+            self._size = self._path.stat().st_size
         except FileNotFoundError:
-            self._large = False
+            self._size = 0
 
     # --- from the file, and from other processes, to the structure -----------------------------------------
 
@@ -225,7 +263,8 @@ class View:
                 elif self._meet(replica, MOMENT, write=not self._large) is not None:
                     later = False  # until somebody corrects the file
             except DocumentInUse:
-                later = self._unsaved = True
+                self._changes += 1
+                later = True
             except TinySyncError as error:
                 self._report(str(error))
             if later and self._unsaved and not self._closed:
@@ -262,7 +301,7 @@ class View:
                 return
             updates = [update for record in records for update in record.updates]
             replica.receive_from_log(updates, origin, device, is_state=is_state)
-            self._unsaved = True
+            self._changes += 1
 
     def _source(self, record: OpRecord) -> tuple[Origin, DeviceId | None, bool]:
         """Return where a record of another process comes from, and whether it is a compacted state."""
@@ -285,7 +324,8 @@ class View:
                 self._report(str(error))
                 return self._refused[1]
             self._readable.accept(status)
-        self._unsaved = self._unsaved or not isinstance(status, Untouched)
+        if not isinstance(status, Untouched):
+            self._changes += 1
         return None
 
     def _report(self, message: str) -> None:
@@ -299,8 +339,9 @@ class View:
     # --- the end -------------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Give the file free as it is."""
-        self._closed = True
+        """Give the file free as it is; nobody writes to it any more when this returns."""
+        with self._behind:
+            self._closed = True
         self._cancel_timer()
 
     def _cancel_timer(self) -> None:
