@@ -170,6 +170,8 @@ def test_encodings_that_editors_write(encoding):
         ("a: 1\n\t- b", "line 2, column 1", "while scanning"),
         ("a: 1\nb: 2\n\na: 3\n", "line 4, column 1", "'a' is there twice, first in line 1"),
         ("x:\n  1: a\n  1.0: b\n", "line 3, column 3", "'1.0' is there twice"),
+        ("a: 1\n!!set b: 2\n", "line 2, column 1", "a set cannot be a key"),
+        ("!!map a: 1\n", "line 1, column 1", "a dict cannot be a key"),
         ("{a: 1, a: 2}", "line 1, column 8", "twice"),
         ("!!set {a, a}", "line 1, column 11", "twice"),
         ("x: {y: [{a: 1, a: 2}]}", "line 1, column 16", "twice"),

@@ -114,6 +114,8 @@ class _Loader(_BaseLoader):
             if key_node.tag == _MERGE_TAG or not isinstance(key_node, yaml.ScalarNode):
                 continue
             key = self.construct_object(key_node)
+            if isinstance(key, (dict, list, set)):
+                problem_at(f"a {type(key).__name__} cannot be a key", key_node.start_mark)
             if key in seen:
                 first = seen[key].start_mark.line + 1
                 problem_at(
