@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from tinysync.crdt.values import pack
 from tinysync.storage.names import document_paths
 from tinysync.tracker import open_replica
@@ -23,6 +25,8 @@ def exact(value):
         return {"dict": sorted((pack(key), exact(item)) for key, item in value.items())}
     if isinstance(value, list):
         return ["list", *map(exact, value)]
+    if isinstance(value, float) and math.isnan(value):
+        return "nan"  # of which there are many
     if isinstance(value, set):
         return ["set", *sorted(map(pack, value))]
     return pack(value)

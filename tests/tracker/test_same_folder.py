@@ -172,7 +172,7 @@ def test_a_failed_write_takes_nothing_of_the_other_back(tmp_path, monkeypatch):
             def append(self, data):
                 raise OSError(28, "No space left on device")
 
-            size = one.disk._log._writer[1].size
+            size = end = one.disk._log._writer[1].size
             close = one.disk._log._writer[1].close
 
         one.disk._log._writer = (one.disk._log._writer[0], Full())

@@ -19,7 +19,7 @@ from tinysync.crdt.digest import CellDigest
 from tinysync.crdt.engine import META, Applied, Engine, engine_failures
 from tinysync.crdt.entries import root_id, root_reference
 from tinysync.crdt.ids import HOURS_AHEAD, SEED_CLIENTS, new_client_id, seed_version
-from tinysync.crdt.node import Node, node_of
+from tinysync.crdt.node import Node, detach_content, node_of
 from tinysync.crdt.ops import Op, Put
 from tinysync.crdt.parents import Parents
 from tinysync.crdt.patching import Patch, Patcher
@@ -27,7 +27,7 @@ from tinysync.crdt.pending import Pending
 from tinysync.crdt.seed import EPOCH, FORMAT, META_CELLS, kind_cell
 from tinysync.crdt.sequence import Sequence, parse_override_key
 from tinysync.crdt.values import KINDS, encode, key_text
-from tinysync.crdt.view import view
+from tinysync.crdt.view import is_same, view
 from tinysync.crdt.writing import is_simple, write_ops
 from tinysync.errors import BadUpdate, EngineFailure, KindMismatch
 
@@ -117,14 +117,19 @@ class Document:
             Patcher(self).show_root(applied)
 
     def rebuild(self, updates: Iterable[bytes]) -> None:
-        """Replace the document by what a storage holds, under a new client id; the live structure is that already.
+        """Replace the document by what a storage holds, under a new client id; the live structure is to be that.
 
         This is the way back when an update could not be logged: an update that is missing from the log would
-        make every later one of its client unusable after a restart.
+        make every later one of its client unusable after a restart. If the live structure turns out to be another
+        (the update is in the log nevertheless, or something wrote past the containers' methods), it is built
+        anew from the same containers.
         """
         with engine_failures("while it read the document again"):
-            self._fill(list(updates))
-            self._adopt(self.root)
+            applied = self._fill(list(updates))
+            if is_same(self.root.container, self.view()):
+                self._adopt(self.root)
+            else:
+                Patcher(self, detach_content(self.root)).show_root(applied)
 
     def _fill(self, updates: list[bytes]) -> Applied:
         infos = {update: check_update(update) for update in updates}
@@ -228,7 +233,8 @@ class Document:
     def commit(self, ops: list[Op]) -> list[bytes]:
         """Write a transaction's journal into the document and return the updates it made.
 
-        Raises EngineFailure if the engine fails; then the document must be rebuilt from the storage.
+        Raises EngineFailure if the engine fails, and UsageError if a live list was changed past its methods.
+        Whatever is raised, the document must be rebuilt from the storage.
         """
         if self._renew_wanted or not self._edited:
             self._renew_if_due()
@@ -252,7 +258,7 @@ class Document:
         except BaseException as error:
             if engine.txn is not None:
                 engine.commit()
-            if isinstance(error, Exception) or type(error).__name__ == "PanicException":
+            if type(error).__name__ == "PanicException":
                 raise EngineFailure(f"the CRDT engine failed on a local edit: {error!r}") from error
             raise
 

@@ -74,3 +74,21 @@ def node_of(value: Any) -> Node | None:
         node: Node = value._node  # type: ignore[union-attr]
         return node
     return None
+
+
+def detach_content(node: Node) -> dict[str, Node]:
+    """Empty a live container and those inside it, past their methods; return the nodes of the latter, detached."""
+    container = node.container
+    detached: dict[str, Node] = {}
+    for value in [] if node.kind == "set" else list(container.values() if node.kind == "dict" else container):
+        child = node_of(value)
+        if child is not None:
+            child.attached = False
+            child.removed_by_other = True
+            detached[child.id] = child
+            detached.update(detach_content(child))
+    builtin: Any = {"dict": dict, "list": list, "set": set}[node.kind]
+    builtin.clear(container)
+    node.absent = None
+    node.sequence = None
+    return detached

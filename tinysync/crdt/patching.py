@@ -63,10 +63,11 @@ def same_scalar(one: Any, other: Any) -> bool:
 
 
 class Patcher:
-    """Makes one batch of updates show."""
+    """Makes one batch of updates show; containers of ``known`` nodes are used again where they show."""
 
-    def __init__(self, document: Document) -> None:
+    def __init__(self, document: Document, known: dict[str, Node] | None = None) -> None:
         self.document = document
+        self._known = known or {}
         self.engine = document.engine
         self.patches: list[Patch] = []
         self._get = self.engine.get
@@ -121,11 +122,16 @@ class Patcher:
             return value
         if parent.depth() + 1 >= MAX_DEPTH:
             return ABSENT if parent.kind == "dict" else None
-        node = Node(value.kind, parent, key)
-        node.id = node_id(parent.id, text, value.kind, value.nonce)
+        identifier = node_id(parent.id, text, value.kind, value.nonce)
+        node = self._known.pop(identifier, None)
+        if node is None:
+            node = Node(value.kind, parent, key)
+            node.id = identifier
+            node.container = self.document.make(value.kind, node)
+        node.parent, node.key = parent, key
+        node.attached, node.removed_by_other = True, False
         node.nonce = value.nonce
         node.seeded = parent.seeded or (value.kind == "list" and layer == "d")
-        node.container = self.document.make(value.kind, node)
         self._fill(node)
         return node.container
 

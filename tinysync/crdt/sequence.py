@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tinysync.crdt.ids import MAX_CLIENT
 from tinysync.crdt.ops import ABSENT
 from tinysync.crdt.values import SCALAR_TYPES, At, Reference, decode, encode_at
+from tinysync.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -160,6 +161,7 @@ class Sequence:
 
     def insert(self, engine: Engine, index: int, items: Iterable[tuple[Any, Any]]) -> None:
         """Insert (value, cell) pairs before the element at an index."""
+        self._check(engine, index)
         position = self._position(engine, index)
         fresh = []
         for offset, (raw, cell) in enumerate(items):
@@ -167,6 +169,14 @@ class Sequence:
             fresh.append(Slot(raw))
         self.slots[position:position] = fresh
         self._shown = None
+
+    def _check(self, engine: Engine, count: int) -> None:
+        """Raise UsageError unless there are at least so many elements."""
+        if count > (len(self.shown(engine)) if self.ats else len(self.slots)):
+            raise UsageError(
+                "a list was changed past its methods, by heapq or bisect.insort for example, which no subclass of "
+                "list can see: it is set back to what was recorded; change a plain list and assign that",
+            )
 
     def _position(self, engine: Engine, index: int) -> int:
         if not self.ats:
@@ -176,6 +186,7 @@ class Sequence:
 
     def delete(self, engine: Engine, index: int, count: int) -> None:
         """Delete elements for good: their anchors, their ats and what was assigned to them."""
+        self._check(engine, index + count)
         if not self.ats and not self.overrides:
             engine.delete(self.list_id, index, count)
             del self.slots[index : index + count]
@@ -190,6 +201,7 @@ class Sequence:
 
     def assign(self, engine: Engine, index: int, raw: Any, cell: Any) -> None:
         """Give the element at an index a value; it stays the element it is."""
+        self._check(engine, index + 1)
         position, slot = (index, self.slots[index]) if not self.ats else self.shown(engine)[index]
         if slot.identity is None:
             slot.identity = engine.identity(self.list_id, position)
@@ -198,6 +210,7 @@ class Sequence:
 
     def reorder(self, engine: Engine, order: list[int], next_stamp: Callable[[], Identity]) -> None:
         """Permute the elements (new[i] is old[order[i]]) by moving as few of them as possible."""
+        self._check(engine, len(order))
         self.identify(engine)
         shown = self.shown(engine)
         staying = longest_increasing(order)

@@ -8,7 +8,7 @@ from tinysync.crdt.entries import dict_entry, in_order, root_id, root_reference,
 from tinysync.crdt.ids import node_id
 from tinysync.crdt.ops import ABSENT
 from tinysync.crdt.sequence import Sequence, parse_override_key
-from tinysync.crdt.values import MAX_DEPTH, Reference
+from tinysync.crdt.values import MAX_DEPTH, Reference, encode, key_text
 
 if TYPE_CHECKING:
     from tinysync.crdt.engine import Engine
@@ -72,3 +72,18 @@ class _View:
         if depth >= MAX_DEPTH:
             return ABSENT
         return self.container(value.kind, node_id(parent, text, value.kind, value.nonce), depth + 1)
+
+
+def is_same(live: Any, shown: Any) -> bool:
+    """Tell whether a live structure is what a document shows, types included."""
+    if isinstance(shown, dict):
+        return (
+            isinstance(live, dict)
+            and {key_text(key) for key in live} == {key_text(key) for key in shown}
+            and all(is_same(live[key], value) for key, value in shown.items())
+        )
+    if isinstance(shown, list):
+        return isinstance(live, list) and len(live) == len(shown) and all(map(is_same, live, shown))
+    if isinstance(shown, set):
+        return isinstance(live, set) and live == shown
+    return type(live) is type(shown) and bool(encode(live) == encode(shown))

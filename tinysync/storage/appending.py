@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 from typing import TYPE_CHECKING
@@ -28,6 +27,8 @@ class AppendFile:
         self._magic = magic
         self._durability = durability
         self._size = good_size
+        self._is_cut = True
+        """Whether there is nothing behind the whole records."""
         flags = os.O_WRONLY | os.O_APPEND | OPEN_FLAGS
         if not good_size:
             flags |= os.O_CREAT | os.O_EXCL
@@ -37,6 +38,14 @@ class AppendFile:
     def size(self) -> int:
         """Bytes of whole records, with the header."""
         return self._size
+
+    @property
+    def end(self) -> int:
+        """Up to where the file is to be read: behind a record that failed and could not be taken back, too.
+
+        It may be whole, and then counts, because who opens the file later finds it.
+        """
+        return self._size if self._is_cut else os.fstat(self._descriptor).st_size
 
     def append(self, record: bytes) -> None:
         """Append a framed record; raise OSError if it is not in the file. What was written of it is taken back."""
@@ -51,13 +60,15 @@ class AppendFile:
                     sync_folder(self._path.parent)
             self._size += len(data)
         except BaseException:
-            # If this fails too, the next reading finds the record cut short, or whole.
-            with contextlib.suppress(OSError):
+            try:
                 os.ftruncate(self._descriptor, self._size)
+            except OSError:
+                self._is_cut = False
             raise
 
     def close(self) -> None:
         """Close the file; one that holds no record is removed."""
+        end = self.end
         os.close(self._descriptor)
-        if not self._size:
+        if not end:
             self._path.unlink(missing_ok=True)

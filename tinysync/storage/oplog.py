@@ -188,8 +188,8 @@ class FileOpLog:
     def _end(self) -> None:
         if self._writer is not None:
             (name, writer), self._writer = self._writer, None
-            if writer.size:
-                self._ended[name] = writer.size
+            if writer.end:
+                self._ended[name] = writer.end
             writer.close()
 
     def _read_and_keep_readable(self, live: set[str]) -> Contents:

@@ -13,7 +13,6 @@ from tinysync.errors import (
     EngineFailure,
     StorageError,
     StructureClosed,
-    UnsupportedValue,
     UsageError,
 )
 from tinysync.model import Change, Delivered, DeviceId, Outcome
@@ -85,6 +84,8 @@ class Replica:
         self.sharing = Sharing(self)
         self.handle = Tracker(self)
         self._closed: str | None = None
+        self._suspect = False
+        """Whether a change failed and could not be taken back: then the document is read again before anything."""
         self._close_listeners: list[Callable[[], object]] = []
         if callback is not None:
             self.notifier.add(callback)
@@ -106,6 +107,8 @@ class Replica:
         """Hold the lock for reading the document; waits while a transaction is open elsewhere."""
         self.lock.acquire()
         try:
+            if self._suspect:
+                self._repair()
             yield
         finally:
             self.lock.release()
@@ -137,7 +140,7 @@ class Replica:
         lock.acquire()
         try:
             transaction = self.transaction
-            if self._closed is not None or not container._node.attached:
+            if self._closed is not None or self._suspect or not container._node.attached:
                 return False
             if not transaction.journal.put_plain(container._node, key, value):
                 return False
@@ -201,31 +204,43 @@ class Replica:
         if not ops:
             self.transaction = self._calls
             return
+        # Until it is known to be everywhere or nowhere. What fails here may fail anywhere: an interrupt, a stack
+        # that is used up.
+        self._suspect = True
         try:
-            updates = self._write(transaction)
-        finally:
-            changes = transaction.finish()
-            self.transaction = self._calls
+            updates = self._document.commit(ops)
+            if self.disk is not None:
+                self.disk.record(self, transaction.origin, ops, updates)
+        except BaseException as error:
+            self._take_back(transaction, error)
+            raise
+        self._suspect = False
+        changes = transaction.finish()
+        self.transaction = self._calls
         if self.changed is not None:
             self.changed.note(ops)
         self._take_effect(changes, transaction.origin, updates)
 
-    def _write(self, transaction: Transaction) -> list[bytes]:
-        """Write a journal into the document and the op log; on failure set everything back."""
-        try:
-            ops = transaction.journal.ops
-            updates = self._document.commit(ops)
-            if self.disk is not None:
-                self.disk.record(self, transaction.origin, ops, updates)
-        except EngineFailure as error:
-            transaction.journal.rollback()
+    def _take_back(self, transaction: Transaction, error: BaseException) -> None:
+        """Set everything back to before a transaction that could not be written into document and op log.
+
+        What is not in the op log must not be anywhere, or all that builds on it is lost at the next opening.
+        """
+        transaction.journal.rollback()
+        transaction.finish()
+        self.transaction = self._calls
+        if isinstance(error, EngineFailure):
             self._stop(str(error))
-            raise
-        except (StorageError, UnsupportedValue):
-            transaction.journal.rollback()
+        else:
             self._rebuild()
-            raise
-        return updates
+        self._suspect = False
+
+    def _repair(self) -> None:
+        """Read the document again, because a change failed and so did taking it back."""
+        if not self.lock.depth:
+            self._calls = self.transaction = Transaction()
+            self._rebuild()
+            self._suspect = False
 
     def _rebuild(self) -> None:
         """Bring the document back to what is on disk; without a disk, or if that fails too, stop writing."""
@@ -443,6 +458,8 @@ class Replica:
 
     def check_open(self) -> None:
         """Raise StructureClosed unless the structure can be written to."""
+        if self._suspect:
+            self._repair()
         if self._closed is not None:
             what = f"the structure {self.name!r}" if self.name is not None else "the structure"
             raise StructureClosed(f"{what} cannot be changed: {self._closed}; track it again to go on")

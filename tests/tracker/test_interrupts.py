@@ -1,0 +1,178 @@
+"""What interrupts a change, whatever it is, leaves it made everywhere or nowhere."""
+
+from __future__ import annotations
+
+import heapq
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from tests.tracker.opened import assert_in_agreement, exact, open_in
+from tinysync import UsageError
+
+
+def reopened(folder):
+    replica = open_in(folder, {"n": 0})
+    try:
+        return replica.snapshot()
+    finally:
+        replica.close()
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, MemoryError, RecursionError])
+@pytest.mark.parametrize("call", ["write", "fsync"])
+def test_an_interrupt_while_a_change_is_saved_takes_the_change_back(tmp_path, monkeypatch, error, call):
+    replica = open_in(tmp_path, {"n": 0}, durability="disk")
+    root = replica.root
+    root.kept = {"x": 1}
+    kept = root.kept
+    real = getattr(os, call)
+
+    def interrupted(*args):
+        monkeypatch.setattr(os, call, real)
+        raise error
+
+    monkeypatch.setattr(os, call, interrupted)
+    with pytest.raises(error):
+        root.lost = 1
+    assert root == {"n": 0, "kept": {"x": 1}}
+    assert root.kept is kept
+    assert_in_agreement(replica)
+    root.after = [1]
+    root.kept.y = 2
+    assert_in_agreement(replica)
+    replica.close()
+    assert reopened(tmp_path) == {"n": 0, "kept": {"x": 1, "y": 2}, "after": [1]}
+
+
+def test_a_change_that_is_on_the_disk_after_all_is_in_the_structure(tmp_path, monkeypatch):
+    replica = open_in(tmp_path, {"n": 0}, durability="disk")
+    root = replica.root
+    root.before = [1]
+    real = os.fsync
+
+    def failing(*_):
+        raise OSError(5, "the disk is gone")
+
+    def fsync(descriptor):
+        monkeypatch.setattr(os, "fsync", real)
+        monkeypatch.setattr(os, "ftruncate", failing)
+        failing()
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(Exception, match="the disk is gone"):
+        root.written = [2]
+    monkeypatch.undo()
+    assert_in_agreement(replica)
+    root.after = 1
+    assert_in_agreement(replica)
+    before = exact(root)
+    replica.close()
+    assert exact(reopened(tmp_path)) == before
+
+
+def test_a_stack_that_is_too_short_fails_the_call_and_nothing_else(tmp_path):
+    replica = open_in(tmp_path, {"n": 0})
+    root = replica.root
+    root.log = []
+
+    def depth():
+        frame, count = sys._getframe(), 0
+        while frame is not None:
+            frame, count = frame.f_back, count + 1
+        return count
+
+    limit = sys.getrecursionlimit()
+    made = []
+    for room in range(4, 40):
+        try:
+            sys.setrecursionlimit(depth() + room)
+            root.log.append(room)
+        except RecursionError:
+            pass
+        finally:
+            sys.setrecursionlimit(limit)
+        made.append(f"after {room}")
+        root.log.append(made[-1])
+        assert_in_agreement(replica)
+    assert [entry for entry in root.log if isinstance(entry, str)] == made
+    before = list(root.log)
+    replica.close()
+    assert reopened(tmp_path)["log"] == before
+
+
+def test_what_wrote_past_the_methods_costs_itself_only(tmp_path):
+    replica = open_in(tmp_path, {"n": 0})
+    root = replica.root
+    root.queue = [3, 1, 2]
+    for number in range(5):
+        heapq.heappush(root.queue, number)
+    with pytest.raises(UsageError, match="heapq"):
+        root.queue.pop()
+    assert_in_agreement(replica)
+    root.queue.append(7)
+    assert_in_agreement(replica)
+    replica.close()
+    assert reopened(tmp_path)["queue"] == [3, 1, 2, 7]
+
+
+WRITER = """
+import sys
+from tinysync.storage.names import document_paths
+from tinysync.tracker import open_replica
+
+replica = open_replica({"log": []}, "conf", paths=document_paths("conf", sys.argv[1]), durability="disk")
+log, made = replica.root.log, []
+print("ready", flush=True)
+for number in range(1_000_000):
+    if made and made[-1] is None:
+        break
+    try:
+        log.append(number)
+        made.append(number)
+    except KeyboardInterrupt:
+        try:
+            log.append("after")
+            made.append("after")
+        except KeyboardInterrupt:
+            continue
+        if len(made) > 400:
+            break
+live = replica.snapshot()["log"]
+replica.close()
+print(repr((live, made)), flush=True)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
+def test_ctrl_c_again_and_again_loses_nothing_that_was_acknowledged(tmp_path):
+    writer = subprocess.Popen([sys.executable, "-c", WRITER, tmp_path], stdout=subprocess.PIPE, text=True)
+    assert writer.stdout is not None
+    assert writer.stdout.readline() == "ready\n"
+    ended = threading.Event()
+
+    def interrupt():
+        while not ended.wait(0.003) and writer.poll() is None:
+            writer.send_signal(signal.SIGINT)
+
+    sender = threading.Thread(target=interrupt)
+    sender.start()
+    answer = writer.stdout.readline()
+    ended.set()
+    sender.join()
+    writer.communicate(timeout=60)
+    if not answer:
+        # The last interrupt came when nothing was there to catch it.
+        made = None
+    else:
+        live, made = eval(answer)
+        assert [entry for entry in live if entry in made] == made or set(made) <= set(live)
+    replica = open_in(tmp_path, {"log": []})
+    assert_in_agreement(replica)
+    if made is not None:
+        assert replica.root.log == live
+    replica.close()
