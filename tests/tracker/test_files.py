@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import threading
 import warnings
 from decimal import Decimal
 
@@ -16,6 +17,7 @@ from tinysync.errors import (
     UnreadableFile,
     UsageError,
 )
+from tinysync.storage.yaml_format import YAML
 
 
 def reopened(folder, structure, **options):
@@ -214,6 +216,48 @@ def test_a_large_structure_is_written_behind_and_at_flush(tmp_path):
     replica.root.newer = 2
     replica.close()
     assert "newer: 2" in file.read_text()
+
+
+class GatedYAML(YAML):
+    """YAML, of which another thread than the first writes only when it may."""
+
+    def __init__(self):
+        self.begun, self.gate = threading.Event(), threading.Event()
+
+    def dump(self, value):
+        data = super().dump(value)
+        if threading.current_thread() is not threading.main_thread():
+            self.begun.set()
+            assert self.gate.wait(20)
+        return data
+
+
+@pytest.mark.parametrize("last", ["flush", "close"])
+def test_what_is_just_being_written_behind_is_waited_for(tmp_path, last):
+    gated = GatedYAML()
+    replica = open_in(tmp_path, {f"key{number}": "x" * 50 for number in range(3000)}, file_format=gated)
+    replica.flush()
+    replica.root.new = 1
+    assert gated.begun.wait(20)
+    opener = threading.Timer(0.05, gated.gate.set)
+    opener.start()
+    getattr(replica, last)()
+    assert "new: 1" in (tmp_path / "conf.yaml").read_text()
+    opener.join()
+    replica.close()
+
+
+def test_many_changes_of_a_file_that_is_not_tiny_are_written_once(tmp_path):
+    replica = open_in(tmp_path, {f"key{number}": "x" * 50 for number in range(100)})
+    file = tmp_path / "conf.yaml"
+    replica.flush()
+    written = set()
+    for number in range(100):
+        replica.root.n = number
+        written.add(file.stat().st_ino)
+    assert len(written) < 50
+    replica.close()
+    assert "n: 99" in file.read_text()
 
 
 def test_a_long_op_log_is_compacted_on_opening(tmp_path):

@@ -82,7 +82,7 @@ class View:
         self._written_at = -math.inf
         self._closed = False
         self._behind = threading.Lock()
-        """Held while the file is written without the structure's lock; who holds it takes no other."""
+        """Held while the file is written without the structure's lock; taken before the folder's lock."""
         self._meeting = False
         """Whether the two are just being brought together: what changes meanwhile is written at the end."""
         self._refused: tuple[bytes, UnreadableFile] | None = None
@@ -203,8 +203,9 @@ class View:
                     self._timer = None
                     if self._closed or not self._unsaved:
                         return
-                    held.enter_context(self._lock.held(0))
+                    # Released last: who closes waits for it, and then takes the folder's lock away.
                     held.enter_context(self._behind)
+                    held.enter_context(self._lock.held(0))
                     written = not self._log.news()
                     if written:
                         self._written_at = time.monotonic()
