@@ -32,7 +32,7 @@ from tinysync.errors import (
     UsageError,
 )
 from tinysync.group import Key, pair
-from tinysync.model import Change, History
+from tinysync.model import Change, History, Left, Undone
 from tinysync.peer import Peer
 from tinysync.storage.format import Format
 from tinysync.storage.json_format import JSON
@@ -69,6 +69,7 @@ __all__ = [
     "InvalidValue",
     "Key",
     "KindMismatch",
+    "Left",
     "LinkRefused",
     "ListWrapper",
     "Mark",
@@ -86,6 +87,7 @@ __all__ = [
     "TinySyncWarning",
     "Tracker",
     "TransactionBusy",
+    "Undone",
     "UnreadableFile",
     "UnsafeYAML",
     "UnsupportedValue",

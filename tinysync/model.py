@@ -59,6 +59,32 @@ class History:
                 raise UsageError(f"{name}= of a History must be a number from 0 on, not {value!r}")
 
 
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A place that an undo or redo left as it is; ``reason`` says why.
+
+    ``path`` leads there, or to the nearest container that is still there.
+    """
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """What an undo or redo came to.
+
+    ``done`` says whether it changed anything; so does the truth of it. ``left`` are the places that were left as
+    they are.
+    """
+
+    done: bool
+    left: tuple[Left, ...] = ()
+
+    def __bool__(self) -> bool:
+        return self.done
+
+
 class Outcome(Enum):
     """What became of updates that a peer delivered."""
 

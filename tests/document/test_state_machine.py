@@ -87,6 +87,12 @@ class Exchange(RuleBasedStateMachine):
         assert replica.document.diff() == state
         replica.check()
 
+    @rule(number=numbers, what=st.sampled_from(["undo", "undo", "redo"]))
+    def undo_or_redo(self, number, what):
+        replica = self.replicas[number]
+        getattr(replica.replica.handle, what)()
+        replica.check()
+
     @rule(sender=numbers, receiver=numbers)
     def exchange_a_diff(self, sender, receiver):
         self.replicas[receiver].pull(self.replicas[sender])

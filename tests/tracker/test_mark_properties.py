@@ -29,6 +29,7 @@ actions = st.one_of(
     st.tuples(st.just("pull"), numbers),
     st.tuples(st.just("mark"), numbers),
     st.tuples(st.just("revert"), numbers, st.integers(0, 5)),
+    st.tuples(st.sampled_from(["undo", "undo", "redo"]), numbers),
 )
 
 
@@ -73,6 +74,8 @@ def act(replicas, marks, action):
             replica.replica.edit_from_file(rest[0].on)
         case "pull":
             replica.pull(replicas[1 - number])
+        case "undo" | "redo":
+            getattr(replica.replica.handle, name)()
         case "mark":
             marks[number].append((replica.replica.handle.mark(), replica.replica.snapshot()))
         case "revert":

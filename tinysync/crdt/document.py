@@ -20,9 +20,9 @@ from tinysync.crdt.engine import META, Applied, Engine, engine_failures
 from tinysync.crdt.entries import root_id, root_reference
 from tinysync.crdt.ids import HOURS_AHEAD, SEED_CLIENTS, new_client_id, seed_version
 from tinysync.crdt.node import Node, detach_content, node_of
-from tinysync.crdt.ops import Op, Put
+from tinysync.crdt.ops import Op, Put, Reorder, Splice
 from tinysync.crdt.parents import Parents
-from tinysync.crdt.patching import Patch, Patcher
+from tinysync.crdt.patching import Patch, Patcher, Touched
 from tinysync.crdt.pending import Pending
 from tinysync.crdt.seed import EPOCH, FORMAT, META_CELLS, kind_cell
 from tinysync.crdt.sequence import Sequence, parse_override_key
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from tinysync.crdt.check import UpdateInfo
+    from tinysync.crdt.sequence import Slot
     from tinysync.model import Kind
 
 RENEW_AFTER: Final = 3600.0
@@ -52,6 +53,8 @@ class Received:
     """True if an update refers to others that are missing: a diff must be requested."""
     kept: list[bytes]
     """The updates without those that were dropped because too many wait for others: these are to be logged."""
+    touched: list[Touched] = field(default_factory=list)
+    """The places that others wrote to, once it shows."""
 
 
 @dataclass(slots=True)
@@ -116,20 +119,46 @@ class Document:
             self.root.container = self._make(self.kind, self.root)
             Patcher(self).show_root(applied)
 
-    def rebuild(self, updates: Iterable[bytes]) -> None:
+    def rebuild(self, updates: Iterable[bytes], failed: list[Op] | None = None) -> None:
         """Replace the document by what a storage holds, under a new client id; the live structure is to be that.
 
         This is the way back when an update could not be logged: an update that is missing from the log would
         make every later one of its client unusable after a restart. If the live structure turns out to be another
         (the update is in the log nevertheless, or something wrote past the containers' methods), it is built
         anew from the same containers.
+
+        ``failed`` are the ops that were written to the document, all of them, but not logged; then list elements
+        keep their slots. None: it is not known what was written.
         """
         with engine_failures("while it read the document again"):
+            elements = {} if failed is None else self._elements_before(failed)
             applied = self._fill(list(updates))
             if is_same(self.root.container, self.view()):
                 self._adopt(self.root)
             else:
+                elements = {}
                 Patcher(self, detach_content(self.root)).show_root(applied)
+            with self.engine.reading():
+                for node, slots in elements.items():
+                    if self.nodes.get(node.id) is node:
+                        self.sequence(node.id).keep_slots(self.engine, slots)
+
+    def _elements_before(self, ops: list[Op]) -> dict[Node, list[Slot]]:
+        """Return the elements of each list as they were before the ops."""
+        with self.engine.reading():
+            lists = [node for node in self.nodes.values() if node.kind == "list"]
+            elements = {node: self.sequence(node.id).anchors(self.engine) for node in lists}
+        for op in reversed(ops):
+            if isinstance(op, Reorder):
+                if op.before is not None:
+                    elements[op.node] = list(op.before)
+                continue
+            if isinstance(op, Splice) and op.slots is not None and op.gone is not None:
+                elements[op.node][op.index : op.index + len(op.slots)] = op.gone
+            for entry in op.removed:
+                if entry.slots is not None:
+                    elements[entry.node] = list(entry.slots)
+        return elements
 
     def _fill(self, updates: list[bytes]) -> Applied:
         infos = {update: check_update(update) for update in updates}
@@ -271,11 +300,10 @@ class Document:
         self._stamp_time = max(self._stamp_time + 1, time.time_ns() // 1_000_000)
         return self._stamp_time, self.engine.client_id
 
-    def reorder(self, list_id: str, order: list[int]) -> None:
-        """Permute the elements of a list."""
-        sequence = self.sequence(list_id)
-        sequence.reorder(self.engine, order, self._next_stamp)
+    def reorder(self, list_id: str, order: list[int]) -> list[Slot]:
+        """Permute the elements of a list; return those that were moved."""
         self._moved.add(list_id)
+        return self.sequence(list_id).reorder(self.engine, order, self._next_stamp)
 
     def note_stamps(self, sequence: Sequence) -> None:
         """Keep the clock of stamps above those of others, unless they are far in the future."""
@@ -417,8 +445,16 @@ class Document:
 
     def show(self, received: Received) -> list[Patch]:
         """Patch the live containers by what was received; return the patches, in the order they were made."""
+        patcher = Patcher(self)
         with engine_failures("on what came from another device"):
-            return Patcher(self).show(received.applied)
+            patches = patcher.show(received.applied)
+        received.touched = patcher.touched
+        return patches
+
+    def elements(self, node: Node) -> list[Slot]:
+        """Return the elements of a list that shows, in their order."""
+        with self.engine.reading():
+            return self.sequence(node.id).anchors(self.engine)
 
     # --- reads ---------------------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tinysync.crdt.sequence import Sequence
+    from tinysync.crdt.sequence import Slot
     from tinysync.model import Kind, Path
 
 
@@ -21,14 +21,15 @@ class Node:
         "absent",
         "attached",
         "container",
+        "elements",
         "id",
         "key",
         "kind",
         "nonce",
         "parent",
         "removed_by_other",
+        "returned",
         "seeded",
-        "sequence",
     )
 
     def __init__(self, kind: Kind, parent: Node | None, key: Any) -> None:
@@ -39,12 +40,15 @@ class Node:
         self.container: Any = None
         self.attached = True
         self.removed_by_other = False
+        self.returned = False
+        """Whether the container left the structure and came back, by an undo."""
         self.nonce: int | bytes = 0
         self.seeded = False
         """Whether the node is, or lies in, a list that was shown from a default cell."""
         self.absent: set[str] | None = None
         """Key texts that have a cell but are not shown (tombstones)."""
-        self.sequence: Sequence | None = None
+        self.elements: list[Slot] | None = None
+        """Of a list that comes back after it was removed: its elements, as they were before."""
 
     def depth(self) -> int:
         """Return the number of containers above this one."""
@@ -90,5 +94,4 @@ def detach_content(node: Node) -> dict[str, Node]:
     builtin: Any = {"dict": dict, "list": list, "set": set}[node.kind]
     builtin.clear(container)
     node.absent = None
-    node.sequence = None
     return detached

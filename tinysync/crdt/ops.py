@@ -2,6 +2,10 @@
 
 An op is written down when the live structure has been changed, and replayed into the document when the
 transaction ends. Values are live values: a plain value, or a live container whose node may have no id yet.
+
+While it is replayed, an op of a list gets to know the elements that it is about, as slots: what indices mean
+changes when others edit the list, and an element stays the one it is. A list that was made in the same transaction
+is written with the content it has at the end, and ops in it have no slots.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tinysync.crdt.node import Node
+    from tinysync.crdt.sequence import Slot
 
 
 class _Absent:
@@ -32,6 +37,8 @@ class Removed:
 
     node: Node
     content: Any
+    slots: list[Slot] | None = None
+    """The elements of a list."""
 
 
 @dataclass(slots=True)
@@ -56,6 +63,7 @@ class Assign:
     old: Any
     new: Any
     removed: Sequence[Removed] = ()
+    slot: Slot | None = None
 
 
 @dataclass(slots=True)
@@ -67,6 +75,13 @@ class Splice:
     old: list[Any]
     new: list[Any]
     removed: Sequence[Removed] = ()
+    slots: list[Slot] | None = None
+    """The elements that were inserted; given beforehand, if they were there before and come back."""
+    gone: list[Slot] | None = None
+    """The elements that were removed."""
+    left: Slot | None = None
+    right: Slot | None = None
+    """The elements on both sides, if there are any."""
 
 
 @dataclass(slots=True)
@@ -75,6 +90,10 @@ class Reorder:
 
     node: Node
     order: list[int]
+    before: list[Slot] | None = None
+    """All elements in the order they had."""
+    moved: list[Slot] | None = None
+    """Those that were moved to get them into the new order."""
 
 
 Op = Put | Assign | Splice | Reorder

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from tinysync.crdt.engine import Applied
 from tinysync.crdt.entries import (
     LAYERS,
     ROOT_ENTRY,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from tinysync.crdt.document import Document
-    from tinysync.crdt.engine import Applied, Delta
+    from tinysync.crdt.engine import Delta
     from tinysync.crdt.sequence import Sequence, Slot
 
 
@@ -46,6 +47,14 @@ class Patch:
     removed: Iterable[Removed] = ()
 
 
+Touched = tuple["Node", "str | Slot | tuple[Slot] | None"]
+"""A place that others wrote to, whether or not the value differs from the one it had.
+
+It is the key text of a dict's or set's entry, the slot of a list's element that was assigned (in a tuple: moved),
+or None: elements came into the list or left it.
+"""
+
+
 @dataclass(slots=True)
 class _ListChange:
     """What happened to one live list."""
@@ -55,6 +64,7 @@ class _ListChange:
     steps: list[tuple[int, int, list[Slot]]] = field(default_factory=list)
     """(index, elements deleted there, slots inserted there)."""
     assigned: set[tuple[int, int]] = field(default_factory=set)
+    moved: set[tuple[int, int]] = field(default_factory=set)
 
 
 def same_scalar(one: Any, other: Any) -> bool:
@@ -70,7 +80,9 @@ class Patcher:
         self._known = known or {}
         self.engine = document.engine
         self.patches: list[Patch] = []
+        self.touched: list[Touched] = []
         self._get = self.engine.get
+        self._applied = Applied()
 
     def show_root(self, applied: Applied) -> None:
         """Build the whole live structure from all that the document holds."""
@@ -82,6 +94,7 @@ class Patcher:
 
     def show(self, applied: Applied) -> list[Patch]:
         """Patch what the applied updates changed; parents before what is inside them."""
+        self._applied = applied
         with self.engine.reading():
             entries = self._sort_entries(applied)
             lists = self._follow_lists(applied)
@@ -192,7 +205,11 @@ class Patcher:
     # --- dicts and sets ------------------------------------------------------------------------------------
 
     def _patch_entry(self, node: Node, text: str) -> None:
-        value, layer = shown_value(self.engine.get, f"{node.id}/{text}")
+        entry = f"{node.id}/{text}"
+        value, layer = shown_value(self.engine.get, entry)
+        cells = self._applied.cells
+        if not layer or entry in cells[layer] or entry in cells["c"]:
+            self.touched.append((node, text))
         if node.kind == "set":
             self._patch_element(node, text, set_entry(value, text))
             return
@@ -269,7 +286,9 @@ class Patcher:
                 change = changes[list_id] = _ListChange()
                 if sequence.ats or list_id in moved:
                     change.before = sequence.anchors(self.engine)
-            changes[list_id].steps += _steps(sequence, delta)
+            steps = _steps(sequence, delta)
+            changes[list_id].steps += steps
+            changes[list_id].moved.update(slot.at.identity for _, _, new in steps for slot in new if slot.at)
             self.document.note_stamps(sequence)
             self.document.list_touched(list_id)
         for key, cell in applied.cells["o"].items():
@@ -290,11 +309,17 @@ class Patcher:
                     self._insert(node, index + offset, sequence.value(slot, self.engine))
         else:
             self._rearrange(node, sequence, change.before)
+        if change.steps:
+            self.touched.append((node, None))
+        if change.moved:
+            moved = [slot for slot in sequence.anchors(self.engine) if slot.identity in change.moved]
+            self.touched += [(node, (slot,)) for slot in moved]
         if change.assigned:
             for index, slot in enumerate(sequence.anchors(self.engine)):
                 if slot.identity is None:
                     sequence.identify(self.engine)
                 if slot.identity in change.assigned:
+                    self.touched.append((node, slot))
                     self._assign(node, index, sequence.value(slot, self.engine))
 
     def _rearrange(self, node: Node, sequence: Sequence, before: list[Slot]) -> None:
@@ -350,6 +375,7 @@ class Patcher:
         removed = [entry for value in old for entry in self._drop(value)]
         list.clear(root.container)
         self.patches.append(Patch(root, "clear", (), old, removed))
+        self.touched.append((root, None))
         self.document.nodes.pop(root.id, None)
         root.nonce = reference.nonce
         root.id = root_id(reference)

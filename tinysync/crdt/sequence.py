@@ -17,7 +17,7 @@ from tinysync.crdt.values import SCALAR_TYPES, At, Reference, decode, encode_at
 from tinysync.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from tinysync.crdt.engine import Delta, Engine
 
@@ -131,6 +131,18 @@ class Sequence:
         ats = [slot for slot in self.slots if slot.at is not None and slot.at.identity not in present]
         return ats, [identity for identity in self.overrides if identity not in present]
 
+    def keep_slots(self, engine: Engine, slots: list[Slot]) -> None:
+        """Let the elements, in the order in which they show, have the slots that they had before."""
+        kept: dict[int, Slot] = {}
+        anchors = self.anchors(engine)
+        if len(anchors) != len(slots):
+            return
+        for new, slot in zip(anchors, slots, strict=True):
+            slot.raw, slot.identity = new.raw, new.identity
+            kept[id(new)] = slot
+        self.slots = [kept.get(id(slot), slot) for slot in self.slots]
+        self._shown = None
+
     # --- changes from the engine ---------------------------------------------------------------------------
 
     def apply_delta(self, delta: Delta) -> None:
@@ -159,17 +171,6 @@ class Sequence:
 
     # --- local changes -------------------------------------------------------------------------------------
 
-    def insert(self, engine: Engine, index: int, items: Iterable[tuple[Any, Any]]) -> None:
-        """Insert (value, cell) pairs before the element at an index."""
-        self._check(engine, index)
-        position = self._position(engine, index)
-        fresh = []
-        for offset, (raw, cell) in enumerate(items):
-            engine.insert(self.list_id, position + offset, cell)
-            fresh.append(Slot(raw))
-        self.slots[position:position] = fresh
-        self._shown = None
-
     def _check(self, engine: Engine, count: int) -> None:
         """Raise UsageError unless there are at least so many elements."""
         if count > (len(self.shown(engine)) if self.ats else len(self.slots)):
@@ -178,55 +179,85 @@ class Sequence:
                 "list can see: it is set back to what was recorded; change a plain list and assign that",
             )
 
+    def beside(self, engine: Engine, index: int, count: int) -> tuple[Slot | None, Slot | None]:
+        """Return the elements before and behind ``count`` elements at an index."""
+        self._check(engine, index + count)
+        slots = [slot for _, slot in self.shown(engine)] if self.ats else self.slots
+        behind = index + count
+        return slots[index - 1] if index else None, slots[behind] if behind < len(slots) else None
+
+    def insert(
+        self, engine: Engine, index: int, items: list[tuple[Any, Any]], slots: list[Slot] | None = None
+    ) -> list[Slot]:
+        """Insert (value, cell) pairs before the element at an index; return the new slots.
+
+        ``slots``: those of elements that were deleted and come back; they stand for the new ones from now on.
+        """
+        self._check(engine, index)
+        position = self._position(engine, index)
+        fresh = slots or [Slot(None) for _ in items]
+        for offset, ((raw, cell), slot) in enumerate(zip(items, fresh, strict=True)):
+            engine.insert(self.list_id, position + offset, cell)
+            slot.raw = raw
+            slot.identity = None
+        self.slots[position:position] = fresh
+        self._shown = None
+        return fresh
+
     def _position(self, engine: Engine, index: int) -> int:
         if not self.ats:
             return index
         shown = self.shown(engine)
         return shown[index][0] if index < len(shown) else len(self.slots)
 
-    def delete(self, engine: Engine, index: int, count: int) -> None:
-        """Delete elements for good: their anchors, their ats and what was assigned to them."""
+    def delete(self, engine: Engine, index: int, count: int) -> list[Slot]:
+        """Delete elements for good: their anchors, their ats and what was assigned to them; return their slots."""
         self._check(engine, index + count)
         if not self.ats and not self.overrides:
+            gone = self.slots[index : index + count]
             engine.delete(self.list_id, index, count)
             del self.slots[index : index + count]
         else:
             self.identify(engine)
-            doomed = {slot.identity for _, slot in self.shown(engine)[index : index + count]}
+            gone = [slot for _, slot in self.shown(engine)[index : index + count]]
+            doomed = {slot.identity for slot in gone}
             self._rebuild(engine, drop=lambda slot: (slot.at.identity if slot.at else slot.identity) in doomed)
             for identity in doomed:
                 if identity is not None and self.overrides.pop(identity, ABSENT) is not ABSENT:
                     engine.remove("o", override_key(self.list_id, identity))
         self._shown = None
+        return gone
 
-    def assign(self, engine: Engine, index: int, raw: Any, cell: Any) -> None:
-        """Give the element at an index a value; it stays the element it is."""
+    def assign(self, engine: Engine, index: int, raw: Any, cell: Any) -> Slot:
+        """Give the element at an index a value; it stays the element it is. Return its slot."""
         self._check(engine, index + 1)
         position, slot = (index, self.slots[index]) if not self.ats else self.shown(engine)[index]
         if slot.identity is None:
             slot.identity = engine.identity(self.list_id, position)
         self.overrides[slot.identity] = raw
         engine.put("o", override_key(self.list_id, slot.identity), cell)
+        return slot
 
-    def reorder(self, engine: Engine, order: list[int], next_stamp: Callable[[], Identity]) -> None:
-        """Permute the elements (new[i] is old[order[i]]) by moving as few of them as possible."""
+    def reorder(self, engine: Engine, order: list[int], next_stamp: Callable[[], Identity]) -> list[Slot]:
+        """Permute the elements (new[i] is old[order[i]]) by moving as few of them as possible; return those."""
         self._check(engine, len(order))
         self.identify(engine)
         shown = self.shown(engine)
         staying = longest_increasing(order)
         behind: dict[int, list[Slot]] = {}
-        moved: set[Identity | None] = set()
+        moved: dict[Identity | None, Slot] = {}
         last = -1
         for index, source in enumerate(order):
             position, slot = shown[source]
             if index in staying:
                 last = position
                 continue
-            moved.add(slot.identity)
+            moved[slot.identity] = slot
             assert slot.identity is not None
             behind.setdefault(last, []).append(Slot(None, At(slot.identity, next_stamp())))
         self._rebuild(engine, drop=lambda slot: slot.at is not None and slot.at.identity in moved, behind=behind)
         self._shown = None
+        return list(moved.values())
 
     def sweep(self, engine: Engine, ats: list[Slot], overrides: list[Identity]) -> None:
         """Delete ats and overrides whose anchor was deleted."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from tinysync.crdt.document import Document
     from tinysync.crdt.node import Node
+    from tinysync.crdt.sequence import Slot
 
 
 def write_ops(document: Document, ops: list[Op]) -> None:
@@ -69,7 +70,7 @@ class Writer:
                 case Splice():
                     self._splice(op)
                 case Reorder():
-                    self.document.reorder(op.node.id, op.order)
+                    self._reorder(op)
 
     # --- dicts and sets ------------------------------------------------------------------------------------
 
@@ -186,7 +187,8 @@ class Writer:
                 for element in node.container:
                     self.engine.put(layer, f"{node.id}/{key_text(element)}", set_cell(element))
             case "list":
-                self._insert(node, 0, node.container)
+                elements, node.elements = node.elements, None
+                self._insert(node, 0, node.container, elements)
 
     def _generation(self, entry: str) -> int:
         generation = decode(self.engine.get("g", entry))
@@ -222,20 +224,24 @@ class Writer:
         child = node_of(op.new)
         if child is None or not child.attached:
             value = None if child is not None else op.new
-            sequence.assign(self.engine, op.index, value, encode(value))
+            op.slot = sequence.assign(self.engine, op.index, value, encode(value))
             return
         reference = self._name_element(op.node, child)
-        sequence.assign(self.engine, op.index, reference, encode_reference(reference))
+        op.slot = sequence.assign(self.engine, op.index, reference, encode_reference(reference))
         self._write_content(child, "c")
 
     def _splice(self, op: Splice) -> None:
         self._clear(op.removed)
-        if op.old:
-            self.document.sequence(op.node.id).delete(self.engine, op.index, len(op.old))
-        if op.new:
-            self._insert(op.node, op.index, op.new)
+        sequence = self.document.sequence(op.node.id)
+        op.left, op.right = sequence.beside(self.engine, op.index, len(op.old))
+        op.gone = sequence.delete(self.engine, op.index, len(op.old)) if op.old else []
+        op.slots = self._insert(op.node, op.index, op.new, op.slots) if op.new else []
 
-    def _insert(self, node: Node, index: int, values: list[Any]) -> None:
+    def _reorder(self, op: Reorder) -> None:
+        op.before = self.document.sequence(op.node.id).anchors(self.engine)
+        op.moved = self.document.reorder(op.node.id, op.order)
+
+    def _insert(self, node: Node, index: int, values: list[Any], slots: list[Slot] | None = None) -> list[Slot]:
         items: list[tuple[Any, Any]] = []
         children: list[Node] = []
         for value in values:
@@ -248,9 +254,10 @@ class Writer:
                 reference = self._name_element(node, child)
                 items.append((reference, encode_reference(reference)))
                 children.append(child)
-        self.document.sequence(node.id).insert(self.engine, index, items)
+        slots = self.document.sequence(node.id).insert(self.engine, index, items, slots)
         for child in children:
             self._write_content(child, "c")
+        return slots
 
     def _name_element(self, parent: Node, child: Node) -> Reference:
         child.nonce = random_nonce()
@@ -272,6 +279,7 @@ class Writer:
                 continue
             self.document.nodes.pop(node.id, None)
             if node.kind == "list":
+                item.slots = self.document.sequence(node.id).anchors(self.engine)
                 self.document.sequence(node.id).clear(self.engine)
                 del self.document.sequences[node.id]
                 continue

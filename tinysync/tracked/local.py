@@ -34,5 +34,5 @@ class LocalDocument:
         del ops
         return []
 
-    def rebuild(self, updates: Iterable[bytes]) -> None:
+    def rebuild(self, updates: Iterable[bytes], failed: Sequence[Op] | None = None) -> None:
         """Do nothing: the journal has set the live structure back, and there is nothing beside it."""

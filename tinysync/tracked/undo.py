@@ -54,10 +54,11 @@ def _exchange(brought_in: list[Any], taken_out: Sequence[Removed]) -> None:
     for removed in taken_out:
         removed.node.attached = True
         removed.node.removed_by_other = False
-        _refill(removed.node.container, removed.content)
+        refill(removed.node.container, removed.content)
 
 
-def _refill(container: Any, content: Any) -> None:
+def refill(container: Any, content: Any) -> None:
+    """Make a live container hold what it held before, past its methods."""
     if isinstance(container, list):
         list.__setitem__(container, slice(None), content)
         return

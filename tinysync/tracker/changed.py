@@ -3,7 +3,7 @@
 For each entry that changes for the first time after a mark, its old value is kept as it was: a plain value, or the
 container that stood there. What a container held when it left the structure is kept as well (the journal has
 it anyway). So the structure at the mark is the present one, with these entries put back, and nothing is copied but
-lists that change, each once.
+lists that change, each once. A container that comes back, by an undo, comes back as it left.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tinysync.crdt.node import node_of
-from tinysync.crdt.ops import ABSENT, Assign, Op, Put, Removed, Splice
+from tinysync.crdt.ops import ABSENT, Assign, Op, Put, Removed, Reorder, Splice
+from tinysync.tracked.detached import children
 from tinysync.tracker.touched import undo_op, undo_patch
 
 if TYPE_CHECKING:
@@ -34,30 +35,36 @@ class ListThen:
 class Changed:
     """What changed between one mark and the next, ``next``, or from the last mark to now.
 
-    Only containers that were there at the mark are noted, so that it never grows beyond the size of the structure
-    at the mark and now.
+    Only containers that were there at the mark, or came back since, are noted, so that it never grows beyond the
+    size of the structure at the mark and now.
     """
 
-    __slots__ = ("entries", "lists", "next", "removed")
+    __slots__ = ("entries", "lists", "next", "removed", "returned")
 
     def __init__(self) -> None:
         self.entries: dict[Node, dict[Any, Any]] = {}
         """For dicts the old values by key; for sets True by element that was there; ABSENT: was not there."""
         self.lists: dict[Node, ListThen] = {}
         self.removed: dict[Node, Any] = {}
-        """A shallow copy of what a container held when it left the structure."""
+        """A shallow copy of what a container held when it left the structure, unless it came back."""
+        self.returned: set[Node] = set()
+        """The containers that left, now or before the mark, and came back since."""
         self.next: Changed | None = None
 
     def note(self, ops: Sequence[Op]) -> None:
         """Note what a transaction did, after it was done."""
         if len(ops) == 1 and type(ops[0]) is Put:
             self._keep(ops[0].removed)
+            self._see_return(ops[0].new)
             self._note_entry(ops[0].node, ops[0].key, ops[0].old, ops[0].new)
             return
         of_lists = _by_list((op.node, op) for op in ops if not isinstance(op, Put))
         left = {removed.node: removed.content for op in ops for removed in _removed(op)} if of_lists else {}
         for op in ops:
             self._keep(_removed(op))
+            if not isinstance(op, Reorder):
+                for value in op.new if isinstance(op, Splice) else [op.new]:
+                    self._see_return(value)
             if isinstance(op, Put):
                 self._note_entry(op.node, op.key, op.old, op.new)
             elif self._begin_list(op.node):
@@ -107,9 +114,19 @@ class Changed:
             if self._was_there(one.node):
                 self.removed.setdefault(one.node, one.content)
 
+    def _see_return(self, value: Any) -> None:
+        """Note that a container comes back, with those in it, if it does: it is what it was when it left."""
+        node = node_of(value)
+        if node is None or not node.returned:
+            return
+        self.removed.pop(node, None)
+        self.returned.add(node)
+        for child in children(value):
+            self._see_return(child)
+
     def _was_there(self, node: Node) -> bool:
-        """Tell whether a container was part of the structure at the mark."""
-        while (parent := node.parent) is not None:
+        """Tell whether a container was part of the structure at the mark, or came back since."""
+        while (parent := node.parent) is not None and node not in self.returned:
             if parent.kind == "list":
                 then = self.lists.get(parent)
                 if then is not None and id(node.container) not in then.containers:

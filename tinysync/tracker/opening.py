@@ -121,6 +121,7 @@ def _open_document(structure: Any, options: _Options, disk: Disk, paths: Paths) 
         else:
             _start(replica, disk, default, status, paths)
         disk.view.open(replica, status, opened.device, taken=not opened.records)
+        replica.undoing.clear()
         disk.watch(replica)
     return replica
 

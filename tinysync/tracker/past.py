@@ -102,4 +102,9 @@ class Past:
         return set(before) if node.kind == "set" else {key: self.plain(old) for key, old in before.items()}
 
     def _content(self, node: Node) -> Any:
-        return next((noted.removed[node] for noted in self._noted if node in noted.removed), node.container)
+        for noted in reversed(self._noted):
+            if node in noted.removed:
+                return noted.removed[node]
+            if node in noted.returned:
+                break
+        return node.container

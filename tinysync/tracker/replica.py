@@ -26,6 +26,7 @@ from tinysync.tracker.notify import Notifier, log_all, raise_all
 from tinysync.tracker.sharing import Sharing
 from tinysync.tracker.tracker import Tracker
 from tinysync.tracker.transaction import Transaction
+from tinysync.tracker.undoing import Undoing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from tinysync.crdt.document import Received
     from tinysync.crdt.node import Node
+    from tinysync.crdt.ops import Op
     from tinysync.crdt.patching import Patch
     from tinysync.model import Kind, Origin
     from tinysync.tracked.base import Tracked
@@ -82,6 +84,7 @@ class Replica:
         self.last_mark: Mark | None = None
         self.inbox = Inbox(dispatch, self.lock.try_acquire, self.lock.release)
         self.sharing = Sharing(self)
+        self.undoing = Undoing(self)
         self.handle = Tracker(self)
         self._closed: str | None = None
         self._suspect = False
@@ -217,6 +220,7 @@ class Replica:
         self._suspect = False
         changes = transaction.finish()
         self.transaction = self._calls
+        self.undoing.note(ops, transaction.origin)
         if self.changed is not None:
             self.changed.note(ops)
         self._take_effect(changes, transaction.origin, updates)
@@ -226,13 +230,16 @@ class Replica:
 
         What is not in the op log must not be anywhere, or all that builds on it is lost at the next opening.
         """
+        # Else it is not known how far it got.
+        written = isinstance(error, StorageError) or isinstance(self._document, LocalDocument)
+        failed = list(transaction.journal.ops) if written else None
         transaction.journal.rollback()
         transaction.finish()
         self.transaction = self._calls
         if isinstance(error, EngineFailure):
             self._stop(str(error))
         else:
-            self._rebuild()
+            self._rebuild(failed)
         self._suspect = False
 
     def _repair(self) -> None:
@@ -242,13 +249,15 @@ class Replica:
             self._rebuild()
             self._suspect = False
 
-    def _rebuild(self) -> None:
+    def _rebuild(self, failed: list[Op] | None = None) -> None:
         """Bring the document back to what is on disk; without a disk, or if that fails too, stop writing."""
         if self.disk is None:
             self._stop("its document failed, and it is not persisted")
             return
         try:
-            self._document.rebuild(self.disk.reread())
+            if failed is None:
+                self.undoing.clear()
+            self._document.rebuild(self.disk.reread(), failed)
         except (BadUpdate, EngineFailure, StorageError) as error:
             self._stop(f"its document failed and could not be read again from disk: {error}")
 
@@ -274,7 +283,10 @@ class Replica:
         finally:
             # Before the callbacks: what these change is then published after what it builds on.
             self.sharing.publish(updates)
-        errors = self.notifier.notify(changes) if changes else []
+        if not changes:
+            return
+        with self.undoing.followed_up():
+            errors = self.notifier.notify(changes)
         if errors:
             if origin == "local":
                 raise_all(errors)
@@ -349,6 +361,7 @@ class Replica:
         except EngineFailure as error:
             self._fail(error)
             return None
+        self.undoing.others_wrote(received.touched)
         if not patches:
             return None
         if self.changed is not None:
@@ -398,7 +411,7 @@ class Replica:
             if self.disk is not None:
                 self.disk.record(self, "remote", (), received.kept, {"device": device})
         except StorageError as error:
-            self._rebuild()
+            self._rebuild([])
             done(Delivered(Outcome.FAILED, error))
             return None
         done(Delivered(Outcome.PENDING if received.pending else Outcome.APPLIED))

@@ -12,7 +12,7 @@ from tinysync.tracker.streaming import ChangeStream
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from tinysync.model import Kind, Path
+    from tinysync.model import Kind, Path, Undone
     from tinysync.tracker.notify import Callback, Subscription
     from tinysync.tracker.replica import Replica
 
@@ -166,6 +166,63 @@ class Tracker:
         unless another process is at it. Raises UsageError inside a transaction.
         """
         self._replica.flush()
+
+    # --- undo ----------------------------------------------------------------------------------------------
+
+    def undo(self) -> Undone:
+        """Take back the newest transaction of this program, or hand edit of the file, that is not undone yet.
+
+        That is itself an ordinary transaction: saved, sent, and reported to callbacks with origin 'local'. What
+        another device or process wrote since is left as it is: ``left`` says where and why; what else the
+        transaction did is taken back. A container that comes back has what it held when it was removed. If there
+        is nothing to undo, the result is false. A default that comes back counts as chosen from then on. What
+        callbacks changed when they heard of a transaction is undone with it.
+
+        Undo knows the transactions since the structure was opened. Raises UsageError inside a transaction, and
+        what any change raises (StructureClosed, StorageError); then nothing was undone. If a callback raises, it
+        was undone.
+        """
+        return self._replica.undoing.undo()
+
+    def redo(self) -> Undone:
+        """Take back the newest undo, unless something was changed here since; otherwise like ``undo``."""
+        return self._replica.undoing.redo()
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is a transaction to undo."""
+        return self._replica.undoing.can_undo
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether there is an undo to take back. A new change here ends that; one of another device does not."""
+        return self._replica.undoing.can_redo
+
+    @property
+    def undo_grouping(self) -> float:
+        """Transactions that follow each other within so many seconds are undone together; 0: each alone.
+
+        For typing, one or two seconds. A group ends with a change of another device, a hand edit and an undo.
+        """
+        return self._replica.undoing.grouping
+
+    @undo_grouping.setter
+    def undo_grouping(self, seconds: float) -> None:
+        self._replica.undoing.set_grouping(seconds)
+
+    @property
+    def undo_limit(self) -> int:
+        """How many transactions can be undone, 1,000 at first; 0 turns undo off.
+
+        There are fewer where they removed or replaced very much: undo keeps some 500,000 values at most.
+        """
+        return self._replica.undoing.limit
+
+    @undo_limit.setter
+    def undo_limit(self, transactions: int) -> None:
+        self._replica.undoing.set_limit(transactions)
+
+    # --- the end -------------------------------------------------------------------------------------------
 
     def wait_synced(self, timeout: float | None = None) -> None:
         """Return once every peer has what was written here, and this device has what they held at the call.

@@ -1,0 +1,264 @@
+"""Undo and redo: what the transactions of this session did, and taking it back.
+
+A step keeps the ops of its transaction as they are; how to revert them is found out when they are undone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from tinysync.crdt.ops import Assign, Put, Reorder, Splice
+from tinysync.errors import UsageError
+from tinysync.model import Undone
+from tinysync.tracked.others import OthersWrites
+from tinysync.tracked.revert import Revert
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from tinysync.crdt.node import Node
+    from tinysync.crdt.ops import Op
+    from tinysync.crdt.patching import Touched
+    from tinysync.crdt.sequence import Slot
+    from tinysync.model import Origin
+    from tinysync.tracker.replica import Replica
+
+LIMIT: Final = 1_000
+"""How many transactions can be undone at first."""
+
+MOST_VALUES: Final = 500_000
+"""About how many values undo keeps; the oldest transactions go where there would be more, but never the newest."""
+
+_MANY: Final = MOST_VALUES // LIMIT
+_LONG_TEXT: Final = 1_000
+_TEXT_UNIT: Final = 64
+
+
+Step = tuple["list[Op]", int, int]
+"""A transaction, or several that are undone together.
+
+Its ops, when it was on the clock of the writes of others, and about how many values it keeps alive.
+"""
+
+
+class Undoing:
+    """The steps of one structure that can be undone and redone; used under its lock."""
+
+    def __init__(self, replica: Replica) -> None:
+        self._replica = replica
+        self._others = OthersWrites()
+        self._done: deque[Step] = deque(maxlen=LIMIT)
+        self._undone: deque[Step] = deque(maxlen=LIMIT)
+        self._reverting: tuple[deque[Step], deque[Step]] | None = None
+        """While a step is reverted: where it is from, and where what takes that back goes."""
+        self._cause: deque[Step] | None = None
+        """While callbacks hear of a step: where it is. What they change belongs to it."""
+        self._newest: deque[Step] = self._done
+        self.grouping = 0.0
+        self._group_until: float | None = None
+        self._is_plain = True
+        """Whether a transaction is just one more step: nothing is reverted, grouped, caused or to be redone."""
+
+    # --- what happens --------------------------------------------------------------------------------------
+
+    def note(self, ops: list[Op], origin: Origin) -> None:
+        """Keep the ops of a transaction that is written; nobody may change the list from now on."""
+        if self._is_plain and len(ops) == 1:
+            # The commonest edit, at every one of which this is called.
+            first = ops[0]
+            if (
+                type(first) is Put
+                and not first.removed
+                and (type(first.old) is not str or len(first.old) < _LONG_TEXT)
+            ):
+                self._done.append((ops, self._others.clock, 1))
+                return
+        if self._reverting is not None or self._cause is not None:
+            self._note_reverted_or_caused(ops)
+            return
+        self._undone.clear()
+        self._newest = self._done
+        if not self.grouping or not self._joined(ops, origin):
+            self._push(self._done, (ops, self._others.clock, _values(ops)))
+        self._see_what_is_plain()
+
+    def _see_what_is_plain(self) -> None:
+        self._is_plain = self._reverting is None and self._cause is None and not self.grouping and not self._undone
+
+    def _joined(self, ops: list[Op], origin: Origin) -> bool:
+        """Add a transaction to the group that is being typed, if there is one."""
+        now = time.monotonic()
+        joins = self._group_until is not None and now <= self._group_until and origin == "local" and self._done
+        self._group_until = now + self.grouping if origin == "local" else None
+        if joins:
+            self._extend(self._done, ops)
+        return bool(joins)
+
+    def _note_reverted_or_caused(self, ops: list[Op]) -> None:
+        if self._reverting is not None:
+            (source, target), self._reverting = self._reverting, None
+            source.pop()
+            self._push(target, (ops, self._others.clock, _values(ops)))
+            self._newest = target
+        elif self._cause:
+            self._extend(self._cause, ops)
+
+    def _extend(self, steps: deque[Step], ops: list[Op]) -> None:
+        known, clock, values = steps.pop()
+        last, first = known[-1], ops[0]
+        if (
+            len(ops) == 1
+            and isinstance(first, Put)
+            and isinstance(last, Put)
+            and (last.node is first.node and last.key == first.key and not first.removed)
+        ):
+            # Typing: what was there in between is of no use.
+            last.new = first.new
+        else:
+            known.extend(ops)
+            values += _values(ops)
+        self._push(steps, (known, clock, values))
+
+    def _push(self, steps: deque[Step], step: Step) -> None:
+        steps.append(step)
+        if step[2] < _MANY:
+            return
+        total = sum(values for _, _, values in steps)
+        while total > MOST_VALUES and len(steps) > 1:
+            total -= steps.popleft()[2]
+
+    @contextmanager
+    def followed_up(self) -> Iterator[None]:
+        """Within this, callbacks hear of the newest step: what they change is undone together with it."""
+        outer, self._cause = self._cause, self._newest
+        self._see_what_is_plain()
+        try:
+            yield
+        finally:
+            self._cause = outer
+            self._see_what_is_plain()
+
+    def others_wrote(self, touched: Iterable[Touched]) -> None:
+        """Remember where others wrote, and end the group."""
+        self._group_until = None
+        if self._done or self._undone:
+            self._others.note(touched)
+        else:
+            self._others.forget()
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._done.clear()
+        self._undone.clear()
+        self._others.forget()
+        self._group_until = None
+
+    # --- settings ------------------------------------------------------------------------------------------
+
+    @property
+    def limit(self) -> int:
+        """How many steps are kept."""
+        return self._done.maxlen or 0
+
+    def set_limit(self, steps: int) -> None:
+        """Keep so many steps; raises UsageError unless it is an int from 0 on."""
+        if type(steps) is not int or steps < 0:
+            raise UsageError(f"undo_limit must be an int from 0 on, not {steps!r}")
+        with self._replica.reading():
+            self._done = self._newest = deque(self._done, maxlen=steps)
+            self._undone = deque(self._undone, maxlen=steps)
+
+    def set_grouping(self, seconds: float) -> None:
+        """Join transactions that are so close; raises UsageError unless it is a number from 0 on."""
+        if type(seconds) not in (int, float) or not seconds >= 0:
+            raise UsageError(f"undo_grouping must be a number of seconds from 0 on, not {seconds!r}")
+        self.grouping = float(seconds)
+        self._group_until = None
+        self._see_what_is_plain()
+
+    # --- undo and redo -------------------------------------------------------------------------------------
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is a step to undo."""
+        return bool(self._done)
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether there is a step to redo."""
+        return bool(self._undone)
+
+    def undo(self) -> Undone:
+        """Revert the newest step."""
+        return self._revert("undo")
+
+    def redo(self) -> Undone:
+        """Revert the newest undo."""
+        return self._revert("redo")
+
+    def _revert(self, what: str) -> Undone:
+        replica = self._replica
+        with replica.reading():
+            if replica.lock.depth:
+                raise UsageError(f"cannot {what} inside a transaction: leave it by an exception to take it back")
+            source, target = (self._done, self._undone) if what == "undo" else (self._undone, self._done)
+            self._group_until = None
+            outer, self._cause = self._cause, None
+            self._is_plain = False
+            result = Undone(done=False)
+            try:
+                # What came to nothing, like writing the value that was there, is no step for anybody.
+                while source and not result and not result.left:
+                    result = self._revert_newest(source, target)
+            finally:
+                self._cause = outer
+                self._reverting = None
+                self._see_what_is_plain()
+            return result
+
+    def _elements(self, node: Node) -> list[Slot]:
+        # Without a document no op has slots, and nobody asks for elements.
+        return self._replica.document.elements(node)
+
+    def _revert_newest(self, source: deque[Step], target: deque[Step]) -> Undone:
+        replica = self._replica
+        ops, clock, _ = source[-1]
+        with replica:
+            transaction = replica.transaction
+
+            def note(container: Any, func_name: str, args: tuple[Any, ...]) -> None:
+                if replica.notifier:
+                    transaction.note(replica, container, func_name, args, None, mark=-1)
+
+            revert = Revert(transaction.journal, note, self._elements, self._others, clock)
+            revert.revert(ops)
+            done = bool(transaction.journal.ops)
+            if done:
+                self._reverting = source, target
+            else:
+                source.pop()
+        return Undone(done, tuple(revert.left))
+
+
+def _values(ops: list[Op]) -> int:
+    """Return about how many values are kept alive by ops."""
+    total = 0
+    for op in ops:
+        total += 1
+        match op:
+            case Put() | Assign():
+                total += _size(op.old)
+            case Splice():
+                total += len(op.new) + sum(map(_size, op.old))
+            case Reorder():
+                total += 2 * len(op.order)
+        if not isinstance(op, Reorder):
+            total += sum(len(entry.content) + sum(map(_size, entry.content)) for entry in op.removed)
+    return total
+
+
+def _size(value: Any) -> int:
+    return 1 + len(value) // _TEXT_UNIT if isinstance(value, (str, bytes)) else 1
