@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from tests.peer.devices import DEADLINE, wait_until
-from tinysync import SyncTimeout, tracker
+from tinysync import SyncTimeout, UsageError, tracker
 
 from .device import assert_equal, synced
 
@@ -95,7 +95,7 @@ def test_a_callback_cannot_wait_for_the_peer_that_runs_it(pair, caplog):
     theirs = phone.track({})
     theirs["x"] = 1
     synced(theirs)
-    wait_until(lambda: "cannot wait for the peer" in caplog.text)
+    wait_until(lambda: "a callback cannot wait for peers" in caplog.text)
     theirs["y"] = 1
     synced(theirs)
     assert_equal(ours, theirs)
@@ -237,3 +237,47 @@ def test_containers_that_nobody_touched_stay_the_same_objects(pair):
     assert ours["right"] is right
     assert ours["left"]["deep"][2] is inner
     assert inner == {"x": 2}
+
+
+def test_a_callback_that_ends_the_program_ends_no_link(pair, caplog):
+    laptop, phone = pair()
+    ours, theirs = laptop.track({}), phone.track({})
+
+    def leave(change):
+        raise SystemExit(change.origin)
+
+    tracker(ours).on(leave)
+    theirs["x"] = 1
+    synced(theirs)
+    wait_until(lambda: ours == {"x": 1})
+    with pytest.raises(SystemExit, match="local"):
+        ours["y"] = 2
+    synced(ours)
+    assert theirs == {"x": 1, "y": 2}
+    assert [record for record in caplog.records if "callback" in record.getMessage()]
+
+
+def test_a_callback_cannot_wait_for_peers(pair):
+    laptop, phone = pair()
+    ours, theirs = laptop.track({}), phone.track({})
+    synced(theirs)
+    tracker(ours).on(lambda _: tracker(ours).wait_synced())
+    with pytest.raises(UsageError, match="callback cannot wait"):
+        ours["x"] = 1
+    synced(theirs)
+    assert theirs == {"x": 1}
+
+
+def test_a_worker_that_waits_leaves_arrivals_to_the_loop(pair):
+    laptop, phone = pair()
+    theirs = phone.track({})
+    threads = set()
+
+    async def main():
+        ours = laptop.track({}, callback=lambda _: threads.add(threading.get_ident()))
+        for number in range(20):
+            theirs[f"k{number}"] = number
+            await asyncio.to_thread(tracker(ours).wait_synced, 20)
+        return threading.get_ident()
+
+    assert {asyncio.run(main())} == threads

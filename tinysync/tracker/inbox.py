@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,12 @@ class Inbox:
         self._leave = leave
         self._jobs: deque[Job] = deque()
         self._on_arrival: Callable[[], None] | None = None
+        self._home = threading.get_ident()
+
+    @property
+    def is_home(self) -> bool:
+        """Whether this is the thread in which the structure was tracked, which ``dispatch`` runs jobs in."""
+        return threading.get_ident() == self._home
 
     def put(self, job: Job) -> None:
         """Have a job done as soon as may be; from any thread."""

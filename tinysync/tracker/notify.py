@@ -138,13 +138,13 @@ class Notifier:
 
     # --- calling back --------------------------------------------------------------------------------------
 
-    def notify(self, noted: list[Noted]) -> list[Exception]:
+    def notify(self, noted: list[Noted]) -> list[BaseException]:
         """Call back with the changes of one transaction; return what the callbacks raised.
 
         EndlessCallbacks is among that if they kept changing the structure in answer to their own changes. The
         changes that are made by then stay; nobody is told about the last ones.
         """
-        errors: list[Exception] = []
+        errors: list[BaseException] = []
         if self._round is not None:
             self._waiting.append((self._round + 1, noted))
             return errors
@@ -162,8 +162,8 @@ class Notifier:
             if not self._held and self._round is None:
                 log_all(self._tell_waiting(), self._name, "remote or file")
 
-    def _tell_waiting(self) -> list[Exception]:
-        errors: list[Exception] = []
+    def _tell_waiting(self) -> list[BaseException]:
+        errors: list[BaseException] = []
         answers = 0
         try:
             while self._waiting:
@@ -178,7 +178,7 @@ class Notifier:
             self._round = None
         return errors
 
-    def _tell(self, batch: list[Noted], errors: list[Exception]) -> None:
+    def _tell(self, batch: list[Noted], errors: list[BaseException]) -> None:
         for subscription in self.subscriptions:
             changes = [
                 change for change, concerned in batch if subscription.pattern is None or subscription in concerned
@@ -188,7 +188,7 @@ class Notifier:
                 continue
             try:
                 subscription.callback(changes[0] if len(changes) == 1 else changes)
-            except Exception as error:  # noqa: BLE001 - collected, and raised or logged when all are through
+            except BaseException as error:  # noqa: BLE001 - collected, and raised or logged when all are through
                 errors.append(error)
 
     def _endless(self) -> EndlessCallbacks:
@@ -200,15 +200,15 @@ class Notifier:
         )
 
 
-def raise_all(errors: list[Exception]) -> None:
+def raise_all(errors: list[BaseException]) -> None:
     """Raise what callbacks raised, now that everything else is done."""
     if len(errors) == 1:
         raise errors[0]
     if errors:
-        raise ExceptionGroup("several callbacks failed; the change itself is made and saved", errors)
+        raise BaseExceptionGroup("several callbacks failed; the change itself is made and saved", errors)
 
 
-def log_all(errors: list[Exception], name: str | None, origin: str) -> None:
+def log_all(errors: list[BaseException], name: str | None, origin: str) -> None:
     """Log what callbacks raised for a change that no local call made."""
     for error in errors:
         logger.error("A callback of %r failed on a %s change", name, origin, exc_info=error)

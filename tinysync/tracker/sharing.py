@@ -162,6 +162,8 @@ class Sharing:
         with self._replica.reading():
             if self._replica.lock.depth:
                 raise UsageError("cannot wait for peers inside a transaction: they get it at its end")
+            if self._replica.lock.holds > 1:
+                raise UsageError("a callback cannot wait for peers: it keeps their changes out; wait afterwards")
         peers = [peer for peer, _ in self._peers if not peer.closed]
         if self._replica.closed:
             raise StructureClosed(f"cannot wait for the peers of {self._name!r}: it is closed")
@@ -188,10 +190,10 @@ class Sharing:
 
     def _wait_for(self, peer: SharingPeer, timeout: float | None) -> None:
         inbox = self._replica.inbox
-        if inbox.dispatch is None:
+        if inbox.dispatch is None or not inbox.is_home:
             peer.wait_synced(self._name, timeout)
             return
-        # This may be the very thread that deliveries are dispatched to: it does them itself while it waits.
+        # This is the thread that deliveries are dispatched to: it does them itself while it waits.
         wake = threading.Event()
         answers: list[BaseException | None] = []
 
