@@ -47,6 +47,11 @@ class Item:
 
     def __init__(self, value):
         self.edited = False
+        self.loose = False
+        """Whether an edit made it unclear which of several items this one is."""
+        self.ambiguous = False
+        self.replaced = False
+        self.brackets = None
         self.kind = type(value)
         if isinstance(value, dict):
             self.value = {key: Item(item) for key, item in value.items()}
@@ -186,7 +191,7 @@ class Written:
         self._behind(text, child, column, column + 2)
 
     def _in_brackets(self, child):
-        if not hasattr(child, "brackets"):
+        if child.brackets is None:
             child.brackets = self.rng.random() < 0.3
         return child.brackets
 
@@ -345,9 +350,9 @@ class Editor:
         new = Item(self._fresh())
         if item.kind in (dict, list, set) and new.kind is not item.kind:
             item.replaced = True
-        elif item.kind is list:
-            for inside in item.value:  # it may pass for one of the new items
-                inside.loose = True
+        elif item.kind in (dict, list):
+            for _path, inside in item.walk():  # it may pass for something in the new value
+                inside.loose = inside.loose or inside is not item
         item.edited, item.kind, item.value = True, new.kind, new.value
 
     def _edit_dict(self, item):
@@ -406,13 +411,13 @@ def losses(written, root, text):
     there = {}
     for path, item in root.walk():
         above = [*path, item]
-        unclear = any(getattr(i, "loose", False) or getattr(i, "ambiguous", False) for i in above)
+        unclear = any(i.loose or i.ambiguous for i in above)
         there[id(item)] = unclear
     for note, item, free in written.notes:
         if id(item) not in there:
-            if note in text and not free and not getattr(item, "loose", False) and id(item) not in written.unclear:
+            if note in text and not free and not item.loose and id(item) not in written.unclear:
                 yield f"{note} should have gone"
-        elif not there[id(item)] and note not in text and not (free and getattr(item, "replaced", False)):
+        elif not there[id(item)] and note not in text and not (free and item.replaced):
             yield f"{note} is lost"
     lines = set(text.splitlines())
     bare = {line.lstrip(" -") for line in lines}
@@ -428,5 +433,5 @@ def note_unclear(written, root):
     for path, item in root.walk():
         if item.kind is list:
             item.ambiguous = len({identity(i.plain()) for i in item.value}) < len(item.value)
-        if any(getattr(i, "ambiguous", False) for i in [*path, item]):
+        if any(i.ambiguous for i in [*path, item]):
             written.unclear.add(id(item))

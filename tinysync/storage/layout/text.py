@@ -120,9 +120,6 @@ class Edits:
         self._edits: list[tuple[tuple[int, int], str, Node]] = []
         self._places: list[tuple[int, Node]] = []
 
-    def __bool__(self) -> bool:
-        return bool(self._edits)
-
     def replace(self, start: int, end: int, new: str, node: Node) -> None:
         """Put ``new`` in the place of a stretch; insertions at one place come in the order of the calls."""
         if start < end or new:
