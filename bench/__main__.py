@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from bench import diffing, network, reading, saving, writing
+from bench import databases, diffing, network, reading, saving, writing
 
 if TYPE_CHECKING:
     from bench.measure import Row
@@ -16,7 +16,9 @@ UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns"))
 def main() -> None:
     print("Time that tinysync takes, over the time of what it is compared with: smaller is better.\n")
     print(f"{'':34} {'tinysync':>10} {'other':>10}  {'':26} {'ratio':>6}  goal")
-    for row in chain(reading.rows(), writing.rows(), diffing.rows(), saving.rows(), network.rows()):
+    for row in chain(
+        reading.rows(), writing.rows(), diffing.rows(), saving.rows(), databases.rows(), network.rows()
+    ):
         print(line(row), flush=True)
 
 

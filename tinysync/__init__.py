@@ -38,8 +38,11 @@ from tinysync.storage.format import Format
 from tinysync.storage.json_format import JSON
 from tinysync.storage.pickle_format import Pickle
 from tinysync.storage.plain import Vocabulary
+from tinysync.storage.sqlite_storage import Shelve, SQLite
+from tinysync.storage.storage import Storage
 from tinysync.storage.yaml_format import YAML, UnsafeYAML
 from tinysync.tracked.dicts import DictWrapper
+from tinysync.tracked.lazy import LazyDict
 from tinysync.tracked.lists import ListWrapper
 from tinysync.tracked.sets import SetWrapper
 from tinysync.tracker import Mark, Subscription, Tracker
@@ -69,6 +72,7 @@ __all__ = [
     "InvalidValue",
     "Key",
     "KindMismatch",
+    "LazyDict",
     "Left",
     "LinkRefused",
     "ListWrapper",
@@ -78,7 +82,10 @@ __all__ = [
     "PeerRefused",
     "Pickle",
     "ProtocolError",
+    "SQLite",
     "SetWrapper",
+    "Shelve",
+    "Storage",
     "StorageError",
     "StructureClosed",
     "Subscription",

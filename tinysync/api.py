@@ -9,6 +9,7 @@ from tinysync.model import History
 from tinysync.peer import Peer
 from tinysync.storage.format import Format
 from tinysync.storage.names import document_paths
+from tinysync.storage.storage import Storage
 from tinysync.storage.yaml_format import YAML
 from tinysync.tracked.base import Tracked
 from tinysync.tracker import Replica, Tracker, open_replica
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping, MutableSequence, MutableSet
 
     from tinysync.tracked.dicts import DictWrapper
+    from tinysync.tracked.lazy import LazyDict
     from tinysync.tracked.lists import ListWrapper
     from tinysync.tracked.sets import SetWrapper
 
@@ -42,6 +44,23 @@ class Options(TypedDict, total=False):
     dispatch: Dispatch | None
 
 
+class DatabaseOptions(TypedDict, total=False):
+    """The keyword options of ``track`` for a database."""
+
+    callback: Callback | None
+    folder: str | os.PathLike[str]
+    durability: Literal["os", "disk"]
+    dispatch: Dispatch | None
+
+
+@overload
+def track(
+    structure: MutableMapping[Any, Any],
+    name: str,
+    *,
+    persist: Storage | type[Storage],
+    **options: Unpack[DatabaseOptions],
+) -> LazyDict: ...
 @overload
 def track(
     structure: MutableMapping[Any, Any], name: str | None = None, **options: Unpack[Options]
@@ -55,7 +74,7 @@ def track(
     name: str | None = None,
     *,
     callback: Callback | None = None,
-    persist: bool | Format | type[Format] = True,
+    persist: bool | Format | Storage | type[Format | Storage] = True,
     folder: str | os.PathLike[str] = ".",
     sync: str | Peer | None = None,
     version: int = 0,
@@ -77,7 +96,9 @@ def track(
       were made at once.
     persist: how it is kept, a class or an instance: YAML (the same as True), JSON, or a Format of your own; these
       may be exchanged from one run to the next. Pickle and UnsafeYAML hold any Python objects, can execute code
-      when they are loaded, and cannot be synced. False keeps nothing on disk.
+      when they are loaded, and cannot be synced. SQLite and Shelve, or a Storage of your own, are for larger data:
+      the result is a LazyDict, whose entries are loaded when they are touched, and saved one by one; it cannot be
+      synced either, and Shelve holds any Python objects. False keeps nothing on disk.
     folder: where the files lie: ``<name>.yaml`` for people, and ``.tinysync/<name>/`` with the state.
     sync: a ``Peer``, or the ``ws://`` address of one to connect to. Changes made offline are exchanged when the
       peer is there again.
@@ -96,15 +117,12 @@ def track(
     if callback is not None and not callable(callback):
         raise UsageError(f"callback= must be a function that takes the changes, not {callback!r}")
     _check_options(name, sync, durability, history)
-    file_format = _format_of(persist, name)
-    if sync is not None and file_format is not None and file_format.vocabulary is None:
-        raise UsageError(
-            f"what {type(file_format).__name__} keeps holds any Python objects, and can execute code when it is"
-            " loaded: it cannot be synced; use persist=YAML or persist=JSON"
-        )
-    suffix = file_format.suffix if file_format is not None else YAML.suffix
+    keeper = _keeper(persist, name)
+    if sync is not None:
+        _check_can_sync(keeper)
+    suffix = keeper.suffix if keeper is not None else YAML.suffix
     paths = document_paths(name, folder, suffix) if name is not None else None
-    if file_format is None:
+    if keeper is None:
         paths = None
     with opening:
         known = open_replicas.get(paths.state) if paths is not None else None
@@ -118,7 +136,7 @@ def track(
                 dispatch=dispatch or running_loop_dispatch(),
                 durability=durability,
                 history=history,
-                file_format=file_format,
+                keeper=keeper,
             )
             if paths is not None:
                 replica.on_close(lambda: open_replicas.pop(paths.state, None))
@@ -158,18 +176,33 @@ def _check_options(name: object, sync: object, durability: object, history: obje
         raise UsageError(f"history= must be a History(days=..., megabytes=...), not {history!r}")
 
 
-def _format_of(persist: object, name: object) -> Format | None:
+def _keeper(persist: object, name: object) -> Format | Storage | None:
     if persist is True:
         return YAML()
     if persist is False:
         return None
     if name is None:
         raise UsageError("a structure needs a name to be kept: track(structure, 'name', persist=...)")
-    if isinstance(persist, type) and issubclass(persist, Format):
+    if isinstance(persist, type) and issubclass(persist, (Format, Storage)):
         return persist()
-    if isinstance(persist, Format):
+    if isinstance(persist, (Format, Storage)):
         return persist
-    raise UsageError(f"persist= must be True, False, or a Format such as YAML or JSON, not {persist!r}")
+    raise UsageError(
+        f"persist= must be True, False, a Format such as JSON, or a Storage such as SQLite, not {persist!r}"
+    )
+
+
+def _check_can_sync(keeper: Format | Storage | None) -> None:
+    if isinstance(keeper, Storage):
+        raise UsageError(
+            f"what {type(keeper).__name__} keeps is a database on this device, without a document: it cannot be"
+            " synced; use persist=YAML or persist=JSON"
+        )
+    if keeper is not None and keeper.vocabulary is None:
+        raise UsageError(
+            f"what {type(keeper).__name__} keeps holds any Python objects, and can execute code when it is loaded:"
+            " it cannot be synced; use persist=YAML or persist=JSON"
+        )
 
 
 def _share(replica: Replica, sync: str | Peer) -> None:

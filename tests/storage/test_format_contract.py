@@ -130,7 +130,7 @@ KEPT = {
 @document_formats
 def test_everything_survives_a_reopening_with_its_type(make, tmp_path):
     for expected in ({}, KEPT):
-        replica = open_in(tmp_path, {}, file_format=make())
+        replica = open_in(tmp_path, {}, keeper=make())
         assert exact(replica.root) == exact(expected)
         replica.root.update(KEPT)
         replica.close()
@@ -138,12 +138,12 @@ def test_everything_survives_a_reopening_with_its_type(make, tmp_path):
 
 @document_formats
 def test_a_file_that_does_not_parse_is_left_alone(make, tmp_path):
-    replica = open_in(tmp_path, {"a": 1}, file_format=make())
+    replica = open_in(tmp_path, {"a": 1}, keeper=make())
     file = replica.disk.path
     replica.close()
     file.write_bytes(b'{"a": [1, "b\n')
     with pytest.raises(TinySyncError, match=file.name):
-        open_in(tmp_path, {"a": 1}, file_format=make())
+        open_in(tmp_path, {"a": 1}, keeper=make())
     assert file.read_bytes() == b'{"a": [1, "b\n'
 
 
@@ -187,7 +187,7 @@ def test_what_a_document_holds_comes_back_too(make, value):
 
 @object_formats
 def test_a_live_structure_is_written_as_a_plain_one(make, tmp_path):
-    replica = open_in(tmp_path, {"l": [{"s": {1}}], "p": Point(1, 2)}, file_format=make())
+    replica = open_in(tmp_path, {"l": [{"s": {1}}], "p": Point(1, 2)}, keeper=make())
     assert b"tinysync" not in replica.disk.path.read_bytes()
     assert tracker(replica.root).snapshot() == make().load(replica.disk.path.read_bytes(), "")
     replica.close()

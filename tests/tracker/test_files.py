@@ -235,7 +235,7 @@ class GatedYAML(YAML):
 @pytest.mark.parametrize("last", ["flush", "close"])
 def test_what_is_just_being_written_behind_is_waited_for(tmp_path, last):
     gated = GatedYAML()
-    replica = open_in(tmp_path, {f"key{number}": "x" * 50 for number in range(3000)}, file_format=gated)
+    replica = open_in(tmp_path, {f"key{number}": "x" * 50 for number in range(3000)}, keeper=gated)
     replica.flush()
     replica.root.new = 1
     assert gated.begun.wait(20)

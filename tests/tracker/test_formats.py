@@ -252,6 +252,32 @@ def test_transactions_callbacks_and_rollback(persist, tmp_path):
 
 
 @OBJECTS
+def test_undo_marks_and_patterns_with_any_keys_and_values(persist):
+    with Opened({"l": [1]}, "conf", persist=persist) as conf:
+        handle, seen, point = tracker(conf), [], Point(1)
+        handle.on("**", seen.append)
+        mark = handle.mark()
+        conf[int] = 1
+        conf.s = {1, str}
+        conf.o = OrderedDict(a=point)
+        conf.l[0] = point
+        assert len(seen) == 4
+        assert sorted(map(str, handle.changed_paths)) == sorted(map(str, [[int], ["s"], ["o"], ["l", 0]]))
+        for _ in range(4):
+            assert handle.undo()
+        assert conf == {"l": [1]}
+        for _ in range(4):
+            assert handle.redo()
+        assert conf.l[0] is conf.o["a"] is point
+        assert conf[int] == 1
+        assert conf.s == {1, str}
+        handle.revert(mark)
+        assert conf == {"l": [1]}
+    with Opened({}, "conf", persist=persist) as conf:
+        assert conf == {"l": [1]}
+
+
+@OBJECTS
 def test_what_cannot_be_written_changes_nothing(persist, tmp_path):
     with Opened({"a": 1}, "conf", persist=persist) as conf:
         with pytest.raises(UnsupportedValue, match="conf.*not this one"):

@@ -74,10 +74,8 @@ class Node:
 
 def node_of(value: Any) -> Node | None:
     """Return the node of a live container, or None for a plain value."""
-    if isinstance(value, (dict, list, set)):
-        node: Node = value._node  # type: ignore[union-attr]
-        return node
-    return None
+    # A structure without a document may hold dicts that are no tracked ones as values.
+    return getattr(value, "_node", None) if isinstance(value, (dict, list, set)) else None
 
 
 def detach_content(node: Node) -> dict[str, Node]:

@@ -24,9 +24,11 @@ class _Probe:
         return False
 
 
-def stored_key(container: dict[Any, Any] | set[Any], key: Any) -> Any:
+def stored_key(container: Any, key: Any) -> Any:
     """Return the key or element, as it is stored, that is equal to a key; the key itself if there is none."""
     if type(key) is str:
         return key
+    if not isinstance(container, (dict, set)):
+        return container._entries.stored_key(key)
     probe = _Probe(frozenset(key) if isinstance(key, set) else key)
     return probe.met if probe in container else key

@@ -142,6 +142,11 @@ def pack(value: Any) -> bytes:
     return _packb(_packable(value, 0))
 
 
+def packable(value: Any) -> Any:
+    """Return what msgpack writes for a scalar; raises UnsupportedValue or InvalidValue."""
+    return _packable(value, 0)
+
+
 def encode_reference(reference: Reference) -> bytes:
     """Return the cell that shows a container."""
     return _packb(msgpack.ExtType(Ext.REFERENCE, _packb([KINDS.index(reference.kind), reference.nonce])))
@@ -329,6 +334,14 @@ def _from_ext(code: int, data: bytes, depth: int, *, in_key: bool) -> Any:  # no
             client, clock, time, device = map(int, _unpack(data, depth + 1, arrays=1))
             return At((client, clock), (time, device))
     raise BadUpdate(f"a cell of unknown type {code}")
+
+
+def scalar_from_ext(code: int, data: bytes) -> Any:
+    """Return the scalar that a msgpack extension of ``packable`` stands for; raises BadUpdate if it is none."""
+    value = _from_ext(code, data, 0, in_key=False)
+    if type(value) not in SCALAR_TYPES:
+        raise BadUpdate(f"a value of type {code}, which is no scalar")
+    return value
 
 
 def _scalars(data: bytes, depth: int, *, in_key: bool) -> list[Any]:

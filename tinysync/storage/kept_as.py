@@ -20,23 +20,29 @@ def check_is_document(paths: Paths) -> None:
         raise _other(paths, suffix)
 
 
-def claim(paths: Paths, suffix: str) -> None:
-    """Note that the name's state is the file with this suffix. The state folder's lock is held.
+def is_kept_as(paths: Paths, suffix: str) -> bool:
+    """Tell whether it is noted that the name's state is the file with this suffix. The state's lock is held.
 
-    Raise UsageError if it has another form, and StorageError if it cannot be noted.
+    Raise UsageError if it has another form, and StorageError if the state folder cannot be read.
     """
     marked = _marked(paths)
-    if marked == suffix:
-        return
     if marked is not None:
-        raise _other(paths, marked)
-    with storage_errors("look into", paths.state, "See that the folder is there and writable."):
+        if marked != suffix:
+            raise _other(paths, marked)
+        return True
+    with storage_errors("look into", paths.state, "See that the folder is there and readable."):
         if any(is_of_op_log(path.name) for path in paths.state.iterdir()):
             raise UsageError(
                 f"{paths.state} holds this structure as a document, of which YAML, JSON and the like are views;"
                 f" {paths.readable.name} would be a second state of it. Track it as it is kept and give"
                 " tracker(x).snapshot() to another name; or move that folder away to begin anew."
             )
+    return False
+
+
+def note_kept_as(paths: Paths, suffix: str) -> None:
+    """Note that the name's state is the file with this suffix; raises StorageError. The state's lock is held."""
+    with storage_errors("write into", paths.state, "See that the folder is there and writable."):
         replace_file(paths.state / "kept-as", suffix.encode() + b"\n", "disk")
 
 

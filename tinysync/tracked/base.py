@@ -37,7 +37,9 @@ class Tracked:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        CONTAINERS[cls] = next(kind for base, kind in CONTAINERS.items() if issubclass(cls, base))
+        kind = next((kind for base, kind in CONTAINERS.items() if issubclass(cls, base)), None)
+        if kind is not None:
+            CONTAINERS[cls] = kind
 
     def __new__(cls, *_args: Any, **_kwargs: Any) -> Self:
         """Return an empty, detached container; the builtin's ``__init__`` fills it."""

@@ -36,7 +36,7 @@ class Edit:
     def put(self, container: Any, key: Any, value: Any) -> None:
         """Write a dict entry; assigning a container to where it is already changes nothing."""
         node: Node = container._node
-        old = dict.get(container, key, ABSENT)
+        old = container.get(key, ABSENT)
         if type(key) is not str or old is ABSENT:
             check_entry_key(key, node)
             key = stored_key(container, key)
@@ -52,13 +52,13 @@ class Edit:
         copies = []
         for key, value in entries.items():
             check_entry_key(key, node)
-            if not _is_in_place(dict.get(container, key, ABSENT), value):
+            if not _is_in_place(container.get(key, ABSENT), value):
                 copies.append((stored_key(container, key), value, copy_in(value, node, key)))
         for key, value, copied in copies:
             self._put_copy(node, key, value, copied)
 
     def _put_copy(self, node: Node, key: Any, value: Any, copied: Any) -> None:
-        old = dict.get(node.container, key, ABSENT)
+        old = node.container.get(key, ABSENT)
         if reconciles(old, copied) and not isinstance(value, Tracked):
             reconcile(self.journal, old, copied)
         else:

@@ -8,6 +8,7 @@ from tinysync.crdt.ops import ABSENT, Assign, Put, Removed, Reorder, Splice
 from tinysync.tracked.base import Tracked
 from tinysync.tracked.detached import children
 from tinysync.tracked.key_orders import KeyOrders
+from tinysync.tracked.lazy import write_entry
 from tinysync.tracked.undo import undo
 
 if TYPE_CHECKING:
@@ -53,7 +54,11 @@ class Journal:
     def put(self, node: Node, key: Any, old: Any, new: Any, *, default: bool = False) -> None:
         """Write a dict entry that holds ``old`` (ABSENT: none)."""
         self.ops.append(Put(node, key, old, new, default, _leaving(old)))
-        dict.__setitem__(node.container, key, new)
+        container = node.container
+        if isinstance(container, dict):
+            dict.__setitem__(container, key, new)
+        else:
+            write_entry(container, key, old, new)
 
     def put_plain(self, node: Node, key: str, value: Any) -> bool:
         """Write a dict entry with a plain value, unless it holds a container: then return False.
@@ -70,10 +75,15 @@ class Journal:
 
     def remove(self, node: Node, key: Any, old: Any) -> None:
         """Remove a dict entry that holds ``old``."""
-        if self._key_orders is not None:
+        container = node.container
+        in_memory = isinstance(container, dict)
+        if in_memory and self._key_orders is not None:
             self._key_orders.note(node, len(self.ops))
         self.ops.append(Put(node, key, old, ABSENT, removed=_leaving(old)))
-        dict.__delitem__(node.container, key)
+        if in_memory:
+            dict.__delitem__(container, key)
+        else:
+            write_entry(container, key, old, ABSENT)
 
     def add(self, node: Node, element: Any) -> None:
         """Add a set element that is not there; its op's ``new`` is True."""

@@ -111,7 +111,8 @@ class Revert:
             current = True if last.key in container else ABSENT
         else:
             current = container.get(last.key, ABSENT)
-        if self._others.wrote(node, key_text(last.key), self._since):
+        # Without a document there are no others, and keys may be anything.
+        if self._others.clock > self._since and self._others.wrote(node, key_text(last.key), self._since):
             self._leave(node, place, WRITTEN)
         elif not _is(current, last.new):
             self._leave(node, place, CHANGED)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 from tinysync.crdt.ops import ABSENT, Assign, Put, Reorder, Splice
 from tinysync.tracked.base import Tracked
 from tinysync.tracked.detached import detach
+from tinysync.tracked.lazy import write_entry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,6 +41,8 @@ def _undo_put(op: Put) -> None:
     container = op.node.container
     if op.node.kind == "set":
         (set.discard if op.old is ABSENT else set.add)(container, op.key)
+    elif not isinstance(container, dict):
+        write_entry(container, op.key, op.new, op.old)
     elif op.old is ABSENT:
         dict.pop(container, op.key, None)
     else:

@@ -10,9 +10,9 @@ import dictdiffer
 from tinysync.crdt.ops import ABSENT
 from tinysync.crdt.stored_key import stored_key
 from tinysync.errors import KindMismatch, UsageError
-from tinysync.tracked.adopt import copy_in
+from tinysync.tracked.adopt import copy_anything, copy_in
 from tinysync.tracked.base import Tracked, editing
-from tinysync.tracked.plain import kind_of, plain
+from tinysync.tracked.plain import CONTAINERS, kind_of, plain
 from tinysync.tracked.sameness import same
 from tinysync.tracker.changed import Changed
 from tinysync.tracker.exact import exact_diff
@@ -108,7 +108,7 @@ def diff_to(replica: Replica, other: Any) -> list[Item]:
         with other._tracker._replica.reading():
             target = plain(other)
     else:
-        target = copy_in(other)
+        target = copy_anything(other) if replica.holds_anything else copy_in(other)
     if kind_of(target) != replica.kind:
         raise KindMismatch(f"a {replica.kind} cannot be compared with a {type(other).__name__}")
     return list(exact_diff(replica.snapshot(), target, []))
@@ -313,7 +313,7 @@ class _Patching:
         if action == "change" and not path:
             raise UsageError("a diff cannot put another structure in the place of the root")
         container, rest = self._root, path
-        while isinstance(container, dict) and len(rest) > (action == "change"):
+        while CONTAINERS.get(type(container)) == "dict" and len(rest) > (action == "change"):
             container, rest = container[rest[0]], rest[1:]
         if container is not self._list:
             self.finish()

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any
 from tinysync.crdt.ids import MAX_VERSION, new_client_id
 from tinysync.crdt.seed import import_content, seed_document
 from tinysync.errors import BadUpdate, KindMismatch, StorageError, UnsupportedValue, UsageError
+from tinysync.storage.format import Format
 from tinysync.storage.kept_as import check_is_document
 from tinysync.storage.merge import apply_edits
 from tinysync.storage.yaml_format import YAML
-from tinysync.tracked.adopt import copy_anything, copy_in
+from tinysync.tracked.adopt import build, copy_anything, copy_in
+from tinysync.tracked.lazy import Entries, make_lazy_dict
 from tinysync.tracked.local import LocalDocument
 from tinysync.tracked.plain import kind_of
+from tinysync.tracker.database import Database
 from tinysync.tracker.disk import Disk, updates_of
 from tinysync.tracker.replica import Replica
 from tinysync.tracker.whole_file import WholeFile
@@ -23,9 +26,9 @@ if TYPE_CHECKING:
 
     from tinysync.model import History, Kind
     from tinysync.storage.atomic import Durability
-    from tinysync.storage.format import Format
     from tinysync.storage.names import Paths
     from tinysync.storage.readable import Status
+    from tinysync.storage.storage import Storage
     from tinysync.tracker.inbox import Dispatch
     from tinysync.tracker.notify import Callback
 
@@ -40,12 +43,12 @@ def open_replica(
     dispatch: Dispatch | None = None,
     durability: Durability = "os",
     history: History | None = None,
-    file_format: Format | None = None,
+    keeper: Format | Storage | None = None,
 ) -> Replica:
     """Return the tracker of a structure, read from its files or started with the given content.
 
-    Without ``paths`` nothing is kept on disk; the readable file's name in them has the suffix of ``file_format``,
-    which is YAML if it is not given. Raises UnsupportedValue or InvalidValue if the structure cannot be held,
+    Without ``paths`` nothing is kept on disk; the readable file's name in them has the suffix of ``keeper``, which
+    is YAML if it is not given. Raises UnsupportedValue or InvalidValue if the structure cannot be held,
     KindMismatch if what is stored is of another kind, UnreadableFile if the file does not parse, DocumentInUse if
     another process has it and cannot share it, UsageError if the name's state has another form, and StorageError
     if files cannot be read or written. Then nothing was changed on disk.
@@ -60,13 +63,18 @@ def open_replica(
         replica = options.replica(_kind(default))
         replica.document.load(seed_document(default, version))
         return replica
-    file_format = file_format or YAML()
-    vocabulary = file_format.vocabulary
-    if vocabulary is None:
-        if history is not None:
-            raise UsageError(f"history= needs a document, and {paths.readable.name} is none")
-        return _open_whole_file(structure, options, WholeFile(paths, file_format, durability))
-    return _open_document(structure, options, Disk(paths, file_format, vocabulary, durability, history), paths)
+    keeper = keeper or YAML()
+    if isinstance(keeper, Format) and keeper.vocabulary is not None:
+        disk = Disk(paths, keeper, keeper.vocabulary, durability, history)
+        return _open_document(structure, options, disk, paths)
+    if version or history is not None:
+        raise UsageError(
+            f"version= and history= need a document, and {paths.readable.name} is none; what a newer version of"
+            " the program needs can be added by setdefault()"
+        )
+    if isinstance(keeper, Format):
+        return _open_whole_file(structure, options, WholeFile(paths, keeper, durability))
+    return _open_database(structure, options, Database(paths, keeper, durability), holds_anything=keeper.pickled)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,11 +151,6 @@ def check_same(replica: Replica, structure: Any, version: int) -> None:
 
 def _open_whole_file(structure: Any, options: _Options, file: WholeFile) -> Replica:
     """Open a structure whose state is its file."""
-    if options.version:
-        raise UsageError(
-            f"version= orders the defaults in a document, and {file.path.name} is none; add what a newer version"
-            " of the program needs by setdefault()"
-        )
     default = copy_anything(structure)
     kind = _kind(default)
     stored = file.open()
@@ -165,6 +168,25 @@ def _open_whole_file(structure: Any, options: _Options, file: WholeFile) -> Repl
             file.write(replica.root)
     except BaseException:
         file.abandon()
+        raise
+    return replica
+
+
+def _open_database(structure: Any, options: _Options, database: Database, *, holds_anything: bool) -> Replica:
+    """Open a structure whose entries lie in a database."""
+    default = copy_anything(structure) if holds_anything else copy_in(structure)
+    if _kind(default) != "dict":
+        raise KindMismatch(f"a database holds a dict, and a {_kind(default)} was given to track()")
+    database.open(default)
+    try:
+        reason = f"{database.path.name} is a database on this device, without a document, and cannot be synced"
+        local = LocalDocument("dict", reason)
+        replica = options.replica("dict", disk=database, local=local, holds_anything=holds_anything)
+        root = local.root
+        entries = database.entries = Entries(database, root, lambda value, key: build(value, root, key, replica))
+        make_lazy_dict(root, replica, entries)
+    except BaseException:
+        database.abandon()
         raise
     return replica
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from tinysync.errors import StorageError, UnreadableFile, UnsupportedValue
 from tinysync.storage.atomic import replace_file
 from tinysync.storage.failures import storage_errors
-from tinysync.storage.kept_as import claim
+from tinysync.storage.kept_as import is_kept_as, note_kept_as
 from tinysync.storage.lock import ProcessLock
 from tinysync.storage.readable import load_file
 from tinysync.tracker.watching import signature
@@ -51,11 +51,14 @@ class WholeFile:
             state.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(self.path)
         try:
-            claim(self._paths, self._format.suffix)
-            return self._read()
+            noted = is_kept_as(self._paths, self._format.suffix)
+            content = self._read()
+            if not noted:
+                note_kept_as(self._paths, self._format.suffix)
         except BaseException:
             self._lock.release()
             raise
+        return content
 
     def _read(self) -> Any:
         with storage_errors("read", self.path, "See that it is a file that this program may read."):
