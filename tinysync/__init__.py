@@ -32,7 +32,7 @@ from tinysync.errors import (
     UsageError,
 )
 from tinysync.group import Key, pair
-from tinysync.model import Change, History, Left, Undone
+from tinysync.model import Change, History, HistoryEntry, Left, Undone
 from tinysync.peer import Peer
 from tinysync.storage.format import Format
 from tinysync.storage.json_format import JSON
@@ -64,6 +64,7 @@ __all__ = [
     "EngineFailure",
     "Format",
     "History",
+    "HistoryEntry",
     "InsecureFile",
     "InvalidAddress",
     "InvalidFingerprint",

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Literal, NewType
+from typing import TYPE_CHECKING, Any, Literal, NewType
 
 from tinysync.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
 
 Kind = Literal["dict", "list", "set"]
 Origin = Literal["local", "remote", "file"]
@@ -83,6 +87,34 @@ class Undone:
 
     def __bool__(self) -> bool:
         return self.done
+
+
+HistoryOrigin = Literal["local", "remote", "file", "default"]
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryEntry:
+    """One version of a structure, as ``tracker(x).history()`` lists it.
+
+    ``version`` is its number on this device, for good; ``when`` it was saved here, in local time. ``origin`` is
+    where it came from: this device (``'local'``), a hand edit (``'file'``), another device (``'remote'``), or the
+    defaults that the program gave (``'default'``). ``device`` made it, or, if ``'remote'``, brought it.
+    """
+
+    version: int
+    when: datetime
+    device: DeviceId
+    origin: HistoryOrigin
+    _find_paths: Callable[[], list[Path]] = field(repr=False, compare=False)
+
+    @property
+    def paths(self) -> list[Path]:
+        """What it changed: entries of dicts, and lists and sets as a whole.
+
+        This is found out when it is asked for the first time, for many versions at once, which takes as long as
+        opening the structure. Raises StorageError if files are damaged.
+        """
+        return self._find_paths()
 
 
 class Outcome(Enum):

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from tinysync.crdt.folding import fold
-from tinysync.model import History
+from tinysync.model import DeviceId, History
 from tinysync.storage.failures import storage_errors
 from tinysync.storage.lock import PATIENCE, FolderLock
 from tinysync.storage.oplog import UNWRITABLE, FileOpLog
@@ -63,6 +63,8 @@ class Disk:
         readable = ReadableFile(paths, file_format, vocabulary, durability)
         self.view = View(paths, readable, vocabulary, self._log, self._lock)
         self._watch: FileWatch | None = None
+        self.device = DeviceId("")
+        """The id of this device, once the op log is open."""
 
     @property
     def path(self) -> Path:
@@ -81,6 +83,7 @@ class Disk:
             self._paths.state.mkdir(parents=True, exist_ok=True)
         with self._lock.held(PATIENCE):
             opened = self._log.open()
+            self.device = opened.device
             try:
                 yield opened
             except BaseException:

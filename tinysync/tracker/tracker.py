@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Any, overload
 
 from tinysync.errors import UsageError
 from tinysync.tracker.diffs import Mark, apply_diff, diff_since, diff_to, mark_of, revert_to, set_mark, undo_diff
+from tinysync.tracker.history import history, restore, state_at
 from tinysync.tracker.patterns import parse_pattern
 from tinysync.tracker.streaming import ChangeStream
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from datetime import datetime
 
-    from tinysync.model import Kind, Path, Undone
+    from tinysync.model import HistoryEntry, Kind, Path, Undone
     from tinysync.tracker.notify import Callback, Subscription
     from tinysync.tracker.replica import Replica
 
@@ -221,6 +223,36 @@ class Tracker:
     @undo_limit.setter
     def undo_limit(self, transactions: int) -> None:
         self._replica.undoing.set_limit(transactions)
+
+    # --- history -------------------------------------------------------------------------------------------
+
+    def history(self) -> list[HistoryEntry]:
+        """Return the versions that are kept, the newest first: one for each transaction, hand edit and delivery.
+
+        How long they are kept is the ``history=`` of ``track``: by default 30 days or 10 MB of changes, whichever
+        is less, and in any case those since the op log was last compacted, on opening. Their numbers are those of
+        this device, and stay the same when it is reopened. Raises UsageError for a structure without an op log
+        (in memory, or in a format without a document), and StorageError if the files cannot be read.
+        """
+        return history(self._replica)
+
+    def at(self, version: int | datetime) -> Any:
+        """Return the structure as it was after a version, or at a time, as a plain dict, list or set.
+
+        A datetime without a time zone is local time. Times are those at which this device got a change: one of
+        another device may have been made long before. Raises what ``history`` raises, and UsageError if nothing is
+        kept from then.
+        """
+        return state_at(self._replica, version)
+
+    def restore(self, path: Path | None = None, *, at: int | datetime) -> None:
+        """Bring a part of the structure, or all of it, back to what it was at a version or a time.
+
+        This is a new change, one transaction, that can be undone; what is the same already is not touched. The
+        path is a list of keys and indices. Raises what ``at`` raises, and UsageError if there was nothing at that
+        path then, or has no place now.
+        """
+        restore(self._replica, path or [], at)
 
     # --- the end -------------------------------------------------------------------------------------------
 

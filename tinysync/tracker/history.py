@@ -1,0 +1,257 @@
+"""The history of a structure: what its op log keeps of the past, as entries and states, and restoring these.
+
+Nothing of it is in memory or read on opening; each question reads the files anew.
+"""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Final
+
+from tinysync.crdt.document import Document
+from tinysync.errors import BadUpdate, EngineFailure, StorageError, UsageError
+from tinysync.model import HistoryEntry
+from tinysync.tracked.adopt import make_container
+from tinysync.tracked.plain import plain
+from tinysync.tracked.sameness import same, token
+from tinysync.tracker.disk import Disk
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tinysync.crdt.node import Node
+    from tinysync.crdt.patching import Patch
+    from tinysync.model import DeviceId, HistoryOrigin, Kind, Path
+    from tinysync.storage.oplog_contract import Past
+    from tinysync.storage.records import OpRecord
+    from tinysync.tracker.replica import Replica
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_ORIGINS: Final[dict[str, HistoryOrigin]] = {"local": "local", "file": "file", "remote": "remote"}
+_FIRST_BLOCK: Final = 200
+"""So many of the newest entries have their paths found at once; then twice as many, and so on."""
+
+
+def history(replica: Replica) -> list[HistoryEntry]:
+    """Return an entry for each version that is kept, the newest first."""
+    past, device = _past(replica)
+    paths = _Paths(replica.kind, past)
+    entries = [
+        _entry(version, record, device, paths, index) for index, (version, record) in enumerate(past.records)
+    ]
+    entries.reverse()
+    return entries
+
+
+def state_at(replica: Replica, at: int | datetime) -> Any:
+    """Return the plain structure as it was at a version or a time."""
+    past, _ = _past(replica)
+    count = _count_until(past, at)
+    return plain(_scratch(replica.kind, _updates_before(past, count)).root.container)
+
+
+def restore(replica: Replica, path: Path, at: int | datetime) -> None:
+    """Make a part of the structure, or all of it, what it was then."""
+    if not isinstance(path, (list, tuple)):
+        raise UsageError(f"a path is a list of keys and indices, like ['servers', 0, 'port'], not {path!r}")
+    value = state_at(replica, at)
+    for depth, step in enumerate(path):
+        try:
+            if isinstance(value, set):
+                raise UsageError(f"{path!r} leads into a set; restore the set: {list(path[:depth])!r}")
+            value = value[step]
+        except (LookupError, TypeError):
+            raise UsageError(f"there was nothing at {list(path[: depth + 1])!r} at that time") from None
+    with replica:
+        if path:
+            _put(_parent(replica.root, path), path, value)
+        else:
+            _make_equal(replica.root, value)
+
+
+def _past(replica: Replica) -> tuple[Past, DeviceId]:
+    with replica.reading():
+        if isinstance(replica.disk, Disk):
+            return replica.disk.past(), replica.disk.device
+    if replica.closed:
+        raise UsageError(f"the structure {replica.name!r} is closed; track it again to read its history")
+    raise UsageError(
+        "this structure has no history: that needs an op log on disk, as structures with a name have that are kept"
+        " as YAML, JSON or another format with a document"
+    )
+
+
+# --- entries ------------------------------------------------------------------------------------------------
+
+
+def _entry(version: int, record: OpRecord, own: DeviceId, paths: _Paths, index: int) -> HistoryEntry:
+    device = record.meta.get("device")
+    return HistoryEntry(
+        version,
+        _time(record).astimezone(),
+        device if isinstance(device, str) else own,  # type: ignore[arg-type]
+        _ORIGINS.get(record.kind, "default"),
+        lambda: paths.of(index),
+    )
+
+
+def _time(record: OpRecord) -> datetime:
+    return _EPOCH + timedelta(milliseconds=record.time_ms)
+
+
+@dataclass(eq=False)
+class _Paths:
+    """Finds out what versions changed, when somebody asks: by going through them on a document of their own.
+
+    That begins with loading all before them, so it is done for many at once.
+    """
+
+    kind: Kind
+    past: Past
+    found: dict[int, list[Path]] = field(default_factory=dict)
+    block: int = _FIRST_BLOCK
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def of(self, index: int) -> list[Path]:
+        """Return the paths that a record changed."""
+        with self.lock:
+            if index not in self.found:
+                end = index + 1
+                begin = max(0, end - self.block)
+                compacted = bisect_right(self.past.records, self.past.later.version, key=itemgetter(0))
+                if begin < compacted < end:
+                    # The state there is short to load; what is before may take long.
+                    begin = compacted
+                self._go_through(begin, end)
+                self.block *= 2
+            return [list(path) for path in self.found[index]]
+
+    def _go_through(self, begin: int, end: int) -> None:
+        document = _scratch(self.kind, _updates_before(self.past, begin))
+        for index in range(begin, end):
+            updates = list(self.past.records[index][1].updates)
+            try:
+                patches = document.show(document.receive(updates, trusted=True))
+            except (BadUpdate, EngineFailure) as error:
+                raise _unusable(error) from error
+            self.found[index] = _changed_paths(patches)
+
+
+def _changed_paths(patches: list[Patch]) -> list[Path]:
+    """Return where the entries of dicts changed, and which lists and sets did."""
+    paths: dict[Any, Path] = {}
+    for patch in patches:
+        if patch.node.attached:
+            path = patch.node.path()
+            if patch.node.kind == "dict":
+                path.append(patch.args[0])
+            paths[token(path)] = path
+    return list(paths.values())
+
+
+# --- states -------------------------------------------------------------------------------------------------
+
+
+def _scratch(kind: Kind, updates: list[bytes]) -> Document:
+    """Return a document, with its structure, that holds just these updates."""
+
+    def make(kind: Kind, node: Node) -> Any:
+        return make_container(kind, node, None)
+
+    document = Document(kind, make)
+    try:
+        document.load(updates)
+    except (BadUpdate, EngineFailure) as error:
+        raise _unusable(error) from error
+    return document
+
+
+def _unusable(error: Exception) -> StorageError:
+    return StorageError(f"what the op log keeps of the past cannot be used: {error}")
+
+
+def _updates_before(past: Past, count: int) -> list[bytes]:
+    """Return the updates that lead to the state after the first ``count`` records."""
+    state = past.start
+    reached = past.records[count - 1][0] if count else state.version
+    if past.later.version <= reached and past.later.version > state.version:
+        state = past.later
+    records = (record for version, record in past.records[:count] if version > state.version)
+    return [*state.updates, *(update for record in records for update in record.updates)]
+
+
+def _count_until(past: Past, at: int | datetime) -> int:
+    """Return how many of the records were made by a version or a time; raises UsageError if that is not kept."""
+    if isinstance(at, datetime):
+        return _count_until_time(past, at)
+    versions = [version for version, _ in past.records]
+    last = versions[-1] if versions else past.start.version
+    if type(at) is not int:
+        raise UsageError(f"at= must be a version, an int from history(), or a datetime, not {at!r}")
+    if not past.start.version <= at <= last:
+        raise UsageError(f"version {at} is not kept: there are {past.start.version} to {last}")
+    return bisect_right(versions, at)
+
+
+def _count_until_time(past: Past, at: datetime) -> int:
+    moment = at.astimezone()  # without a zone it is local time
+    for index in range(len(past.records) - 1, -1, -1):
+        if _time(past.records[index][1]) <= moment:
+            return index + 1
+    if not past.records:
+        raise UsageError("no version is kept but the present one")
+    begin = _time(past.records[0][1]).astimezone()
+    raise UsageError(f"the history that is kept begins at {begin:%Y-%m-%d %H:%M:%S}, after {at}")
+
+
+# --- bringing back ------------------------------------------------------------------------------------------
+
+
+def _parent(root: Any, path: Sequence[Any]) -> Any:
+    container = root
+    for depth, step in enumerate(path[:-1]):
+        try:
+            container = container[step]
+        except (LookupError, TypeError):
+            container = None
+        if not isinstance(container, (dict, list)):
+            gone = list(path[: depth + 1])
+            raise UsageError(f"{list(path)!r} has no place any more; restore {gone!r} as a whole")
+    return container
+
+
+def _put(container: Any, path: Sequence[Any], value: Any) -> None:
+    key = path[-1]
+    if isinstance(container, dict):
+        if key not in container or not same(container[key], value):
+            container[key] = value
+    elif not isinstance(container, list) or type(key) is not int or not -len(container) <= key <= len(container):
+        raise UsageError(f"{list(path)!r} has no place any more; restore {list(path[:-1])!r} as a whole")
+    elif key == len(container):
+        container.append(value)
+    elif not same(container[key], value):
+        container[key] = value
+
+
+def _make_equal(root: Any, value: Any) -> None:
+    """Make the root hold a value of its kind, leaving alone what is the same."""
+    if isinstance(root, list):
+        root[:] = value
+        return
+    typed = {key: key for key in value}
+    for key in list(root):
+        if key not in typed or not same(key, typed[key]):
+            if isinstance(root, dict):
+                del root[key]
+            else:
+                root.discard(key)
+    for key in value:
+        if isinstance(root, dict):
+            if key not in root or not same(root[key], value[key]):
+                root[key] = value[key]
+        else:
+            root.add(key)
