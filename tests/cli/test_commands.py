@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.peer.devices import wait_until
 
@@ -141,4 +142,4 @@ def test_two_devices_mirror_a_file(place, secure):
         for process in running:
             process.kill()
             process.communicate()
-    assert content(laptop) == content(phone)
+    assert yaml.safe_load(content(laptop)) == yaml.safe_load(content(phone)) == {"a": 1, "b": [2]}
