@@ -110,6 +110,8 @@ def test_kill_9_in_the_middle_of_everything_loses_nothing_acknowledged(start):
         assert len(logs[0]) <= len(acknowledged) + round_number + 1
         lasts = [one.get("dict(x['last'])") for one in devices.values()]
         assert lasts[0] == lasts[1]
+        for one in devices.values():
+            one.run("tracker(x).flush()")
         assert devices["laptop"].yaml() == devices["phone"].yaml()
     for one in devices.values():
         assert one.quit() == ""
