@@ -1,5 +1,6 @@
 """What every storage promises, the documented example among them, on one and the same suite."""
 
+import sqlite3
 from functools import cache
 
 import pytest
@@ -139,8 +140,27 @@ def test_the_database_of_another_program_is_left_alone(tmp_path):
         storage.close()
         with pytest.raises(StorageError, match="another program"):
             Opener(other, tmp_path).opened()
-        assert content(place.opened()) == {"a": b"1"}
+        storage = place.opened()
+        assert content(storage) == {"a": b"1"}
+        storage.close()
         place.path.unlink()
+
+
+@pytest.mark.parametrize("kind", [SQLite, Shelve])
+def test_what_a_process_leaves_that_is_killed_at_the_first_opening_is_a_new_one(kind, tmp_path):
+    place = Opener(kind, tmp_path)
+    left = sqlite3.connect(place.path)
+    left.execute("PRAGMA journal_mode = WAL")
+    left.close()
+    before = place.path.read_bytes()
+    assert before
+    storage = place.opened()
+    storage.write({"a": b"1"})
+    storage.close()
+    # Nothing is written by opening it.
+    before = place.path.read_bytes()
+    place.opened().close()
+    assert place.path.read_bytes() == before
 
 
 def test_a_database_of_a_newer_version_is_left_alone(tmp_path):

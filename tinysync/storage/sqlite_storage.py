@@ -42,12 +42,15 @@ class _SQLiteFile(Storage):
         with self._errors("open"):
             connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             try:
-                if connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+                is_new = not connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+                if not is_new:
                     self._check(connection)
                 connection.execute("PRAGMA journal_mode = WAL")
                 # In the mode NORMAL a power cut can take the latest transactions back, a killed process cannot.
                 connection.execute(f"PRAGMA synchronous = {'FULL' if durability == 'disk' else 'NORMAL'}")
-                connection.executescript(self._schema)
+                if is_new:
+                    # At once: a process that is killed here leaves an empty file or one of this kind.
+                    connection.executescript(f"BEGIN; {self._schema}; COMMIT")
             except BaseException:
                 connection.close()
                 raise
@@ -126,9 +129,9 @@ class SQLite(_SQLiteFile):
     _table: ClassVar[str] = "entries"
     _key: ClassVar[str] = "name"
     _schema: ClassVar[str] = f"""
-        CREATE TABLE IF NOT EXISTS entries (name TEXT PRIMARY KEY NOT NULL, value BLOB NOT NULL);
+        CREATE TABLE entries (name TEXT PRIMARY KEY NOT NULL, value BLOB NOT NULL);
         PRAGMA application_id = {APPLICATION_ID};
-        PRAGMA user_version = {VERSION};
+        PRAGMA user_version = {VERSION}
     """
 
     def _check(self, connection: sqlite3.Connection) -> None:
@@ -156,7 +159,7 @@ class Shelve(_SQLiteFile):
     # The table of dbm.sqlite3; it is the one kind of dbm file in which several entries can be written at once.
     _table: ClassVar[str] = "Dict"
     _key: ClassVar[str] = "key"
-    _schema: ClassVar[str] = "CREATE TABLE IF NOT EXISTS Dict (key BLOB UNIQUE NOT NULL, value BLOB NOT NULL)"
+    _schema: ClassVar[str] = "CREATE TABLE Dict (key BLOB UNIQUE NOT NULL, value BLOB NOT NULL)"
 
     def _check(self, connection: sqlite3.Connection) -> None:
         tables = connection.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'Dict'").fetchone()
