@@ -19,13 +19,9 @@ class HelloReceived:
 
 @dataclass(frozen=True, slots=True)
 class DocumentOpened:
-    """Both sides have the document: time for `Session.request_sync`.
-
-    ``replica`` identifies the folder in which the peer keeps it; empty: it keeps nothing.
-    """
+    """Both sides have the document: time for `Session.request_sync`."""
 
     document: DocumentId
-    replica: DeviceId
 
 
 @dataclass(frozen=True, slots=True)

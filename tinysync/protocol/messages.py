@@ -49,15 +49,11 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """The sender has this document. ``kind`` may be one that the receiver does not know.
-
-    ``replica`` identifies the folder in which the sender keeps it, for good; empty: it keeps nothing.
-    """
+    """The sender has this document. ``kind`` may be one that the receiver does not know."""
 
     document: DocumentId
     kind: str
     epoch: int
-    replica: DeviceId
 
 
 @dataclass(frozen=True, slots=True)

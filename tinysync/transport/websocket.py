@@ -44,7 +44,6 @@ class WebSocketLink:
 
     def __init__(self, socket: ClientConnection | ServerConnection) -> None:
         self._socket = socket
-        self.fingerprint: str | None = getattr(socket, "fingerprint", None) or None
 
     async def send(self, frame: bytes) -> None:
         """Send a frame; waits while the other side is slow."""
