@@ -495,3 +495,39 @@ def test_structures_without_a_document_are_undone_too(tmp_path, form):
     d = track({}, "local", folder=tmp_path, persist=form)
     assert d == states[-2]
     tracker(d).close()
+
+
+def test_a_move_in_a_long_list_keeps_little(pair):
+    d, other = pair.start({"l": list(range(2_000))})
+    for _ in range(20):
+        d.l.move(0, 1_999)
+    assert sum(values for _, _, values in pair.a.replica.undoing._done) < 500
+    pair.exchange()
+    del other.l[50:1_900]
+    pair.exchange()
+    while handle(pair.a).undo():
+        pass
+    assert d.l == [*range(70), *range(1_920, 2_000)]
+
+
+def test_moved_elements_with_nothing_left_around_them_stay(pair):
+    d, other = pair.start({"l": list(range(40))})
+    d.l.move(20, 0)
+    pair.exchange()
+    with other:
+        del other.l[5:]
+    pair.exchange()
+    assert d.l == [20, 0, 1, 2, 3]
+    assert not handle(pair.a).undo()
+    assert d.l == [20, 0, 1, 2, 3]
+
+
+def test_moved_elements_go_back_before_what_is_left_behind_them(pair):
+    d, other = pair.start({"l": list(range(40))})
+    d.l.move(20, 0)
+    pair.exchange()
+    del other.l[5:22]
+    pair.exchange()
+    assert d.l[:7] == [20, 0, 1, 2, 3, 22, 23]
+    assert handle(pair.a).undo()
+    assert d.l[:7] == [0, 1, 2, 3, 20, 22, 23]

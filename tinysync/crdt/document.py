@@ -150,8 +150,10 @@ class Document:
             elements = {node: self.sequence(node.id).anchors(self.engine) for node in lists}
         for op in reversed(ops):
             if isinstance(op, Reorder):
-                if op.before is not None:
-                    elements[op.node] = list(op.before)
+                if op.moved is not None:
+                    after = elements[op.node].copy()
+                    for slot, index in zip(after, op.order, strict=True):
+                        elements[op.node][index] = slot
                 continue
             if isinstance(op, Splice) and op.slots is not None and op.gone is not None:
                 elements[op.node][op.index : op.index + len(op.slots)] = op.gone
@@ -300,8 +302,8 @@ class Document:
         self._stamp_time = max(self._stamp_time + 1, time.time_ns() // 1_000_000)
         return self._stamp_time, self.engine.client_id
 
-    def reorder(self, list_id: str, order: list[int]) -> list[Slot]:
-        """Permute the elements of a list; return those that were moved."""
+    def reorder(self, list_id: str, order: list[int]) -> list[int]:
+        """Permute the elements of a list; return the old indices of those that were moved."""
         self._moved.add(list_id)
         return self.sequence(list_id).reorder(self.engine, order, self._next_stamp)
 

@@ -90,10 +90,12 @@ class Reorder:
 
     node: Node
     order: list[int]
-    before: list[Slot] | None = None
-    """All elements in the order they had."""
     moved: list[Slot] | None = None
-    """Those that were moved to get them into the new order."""
+    """The elements that were moved to get all into the new order."""
+    around: list[list[Slot]] | None = None
+    """Runs of the elements in the order they had: those that were moved, and some beside them."""
+    from_start: bool = False
+    """Whether the first run begins with the list."""
 
 
 Op = Put | Assign | Splice | Reorder

@@ -238,26 +238,31 @@ class Sequence:
         engine.put("o", override_key(self.list_id, slot.identity), cell)
         return slot
 
-    def reorder(self, engine: Engine, order: list[int], next_stamp: Callable[[], Identity]) -> list[Slot]:
-        """Permute the elements (new[i] is old[order[i]]) by moving as few of them as possible; return those."""
+    def reorder(self, engine: Engine, order: list[int], next_stamp: Callable[[], Identity]) -> list[int]:
+        """Permute the elements (new[i] is old[order[i]]) by moving as few of them as possible.
+
+        Return the old indices of these.
+        """
         self._check(engine, len(order))
         self.identify(engine)
         shown = self.shown(engine)
         staying = longest_increasing(order)
         behind: dict[int, list[Slot]] = {}
-        moved: dict[Identity | None, Slot] = {}
+        sources: list[int] = []
+        moved: set[Identity | None] = set()
         last = -1
         for index, source in enumerate(order):
             position, slot = shown[source]
             if index in staying:
                 last = position
                 continue
-            moved[slot.identity] = slot
+            moved.add(slot.identity)
+            sources.append(source)
             assert slot.identity is not None
             behind.setdefault(last, []).append(Slot(None, At(slot.identity, next_stamp())))
         self._rebuild(engine, drop=lambda slot: slot.at is not None and slot.at.identity in moved, behind=behind)
         self._shown = None
-        return list(moved.values())
+        return sources
 
     def sweep(self, engine: Engine, ats: list[Slot], overrides: list[Identity]) -> None:
         """Delete ats and overrides whose anchor was deleted."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from tinysync.crdt.check import check_state_vector
 from tinysync.crdt.entries import LAYERS, ROOT_ENTRY, dict_cell, set_cell
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from tinysync.crdt.document import Document
     from tinysync.crdt.node import Node
     from tinysync.crdt.sequence import Slot
+
+
+BESIDE: Final = 8
+"""So many elements on each side of one that is moved are noted: to find its place again if others delete some."""
 
 
 def write_ops(document: Document, ops: list[Op]) -> None:
@@ -238,8 +242,18 @@ class Writer:
         op.slots = self._insert(op.node, op.index, op.new, op.slots) if op.new else []
 
     def _reorder(self, op: Reorder) -> None:
-        op.before = self.document.sequence(op.node.id).anchors(self.engine)
-        op.moved = self.document.reorder(op.node.id, op.order)
+        before = self.document.sequence(op.node.id).anchors(self.engine)
+        sources = sorted(self.document.reorder(op.node.id, op.order))
+        op.moved = [before[index] for index in sources]
+        runs: list[list[int]] = []
+        for index in sources:
+            start, stop = max(0, index - BESIDE), min(index + BESIDE + 1, len(before))
+            if runs and runs[-1][1] >= start:
+                runs[-1][1] = stop
+            else:
+                runs.append([start, stop])
+        op.around = [before[start:stop] for start, stop in runs]
+        op.from_start = bool(runs) and runs[0][0] == 0
 
     def _insert(self, node: Node, index: int, values: list[Any], slots: list[Slot] | None = None) -> list[Slot]:
         items: list[tuple[Any, Any]] = []

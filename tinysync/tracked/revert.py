@@ -230,17 +230,17 @@ class Revert:
 
     def _reorder(self, op: Reorder) -> None:
         node, container = op.node, op.node.container
-        if op.before is None or op.moved is None:
+        if op.moved is None:
             order = [0] * len(op.order)
             for index, source in enumerate(op.order):
                 order[source] = index
         else:
-            order = self._order_before(node, op.before, op.moved)
+            order = self._order_before(node, op)
         changed = [index for index, source in enumerate(order) if index != source]
         if not changed:
             return
         self._journal.reorder(node, order)
-        if op.before is not None:
+        if op.moved is not None:
             working = self._working(node)
             working[:] = [working[source] for source in order]
         low, high = changed[0], changed[-1]
@@ -251,30 +251,38 @@ class Revert:
         else:
             self._note(container, "__setitem__", (slice(None), list(container)))
 
-    def _order_before(self, node: Node, before: list[Slot], moved: list[Slot]) -> list[int]:
+    def _order_before(self, node: Node, op: Reorder) -> list[int]:
         """Return the order in which the moved elements are again behind those that they were behind of."""
         working = self._working(node)
         places = {id(slot): index for index, slot in enumerate(working)}
         going: set[int] = set()
-        for slot in moved:
+        for slot in op.moved or ():
             if id(slot) not in places:
                 continue
             if self._others.wrote(node, (slot,), self._since):
                 self._leave(node, (places[id(slot)],), MOVED)
             else:
                 going.add(id(slot))
+        order: list[int] = []
+        in_front: dict[int, list[int]] = {}
         behind: dict[int, list[int]] = {}
-        last = 0  # the id of no slot
-        for slot in before:
-            if id(slot) in going:
-                behind.setdefault(last, []).append(places[id(slot)])
-            elif id(slot) in places:
-                last = id(slot)
-        order = behind.pop(0, [])
+        for number, run in enumerate(op.around or ()):
+            # Until there is an element that stays they wait for one; those at the start of the list need none.
+            waiting = order if number == 0 and op.from_start else []
+            last: list[int] | None = None
+            for slot in run:
+                if id(slot) in going:
+                    (waiting if last is None else last).append(places[id(slot)])
+                elif id(slot) in places:
+                    if last is None and waiting is not order:
+                        in_front[id(slot)] = waiting
+                    last = behind.setdefault(id(slot), [])
+            if last is None and waiting is not order:
+                # Nothing is left of what was around them.
+                going.difference_update(map(id, run))
         for slot in working:
             if id(slot) not in going:
-                order.append(places[id(slot)])
-                order += behind.get(id(slot), ())
+                order += [*in_front.get(id(slot), ()), places[id(slot)], *behind.get(id(slot), ())]
         return order
 
     def _working(self, node: Node) -> list[Slot]:

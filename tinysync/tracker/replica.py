@@ -220,9 +220,9 @@ class Replica:
         self._suspect = False
         changes = transaction.finish()
         self.transaction = self._calls
-        self.undoing.note(ops, transaction.origin)
         if self.changed is not None:
             self.changed.note(ops)
+        self.undoing.note(ops, transaction.origin)
         self._take_effect(changes, transaction.origin, updates)
 
     def _take_back(self, transaction: Transaction, error: BaseException) -> None:

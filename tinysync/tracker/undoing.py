@@ -65,7 +65,7 @@ class Undoing:
     # --- what happens --------------------------------------------------------------------------------------
 
     def note(self, ops: list[Op], origin: Origin) -> None:
-        """Keep the ops of a transaction that is written; nobody may change the list from now on."""
+        """Keep the ops of a transaction that is written; nobody may use the list from now on."""
         if self._is_plain and len(ops) == 1:
             # The commonest edit, at every one of which this is called.
             first = ops[0]
@@ -76,6 +76,10 @@ class Undoing:
             ):
                 self._done.append((ops, self._others.clock, 1))
                 return
+        for op in ops:
+            if isinstance(op, Reorder) and op.moved is not None:
+                # As long as the list is; the elements that were moved say it too.
+                op.order = []
         if self._reverting is not None or self._cause is not None:
             self._note_reverted_or_caused(ops)
             return
@@ -254,7 +258,7 @@ def _values(ops: list[Op]) -> int:
             case Splice():
                 total += len(op.new) + sum(map(_size, op.old))
             case Reorder():
-                total += 2 * len(op.order)
+                total += len(op.order) if op.around is None else sum(map(len, op.around))
         if not isinstance(op, Reorder):
             total += sum(len(entry.content) + sum(map(_size, entry.content)) for entry in op.removed)
     return total
