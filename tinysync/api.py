@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, Unpack, overload
 
-from tinysync.errors import InvalidName, UsageError
+from tinysync.errors import InvalidName, KindMismatch, UsageError
 from tinysync.model import History
 from tinysync.peer import Peer
 from tinysync.storage.format import Format
@@ -12,15 +12,19 @@ from tinysync.storage.names import document_paths
 from tinysync.storage.storage import Storage
 from tinysync.storage.yaml_format import YAML
 from tinysync.tracked.base import Tracked
+from tinysync.tracked.plain import kind_of
 from tinysync.tracker import Replica, Tracker, open_replica
 from tinysync.tracker.opening import check_same
 from tinysync.tracker.registry import open_replicas, opening
 from tinysync.transport.addresses import parse_address
 from tinysync.transport.eventloop import running_loop_dispatch
+from tinysync.typed import Schema, Typed, is_instance_of_dataclass
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, MutableMapping, MutableSequence, MutableSet
+
+    from _typeshed import DataclassInstance
 
     from tinysync.tracked.dicts import DictWrapper
     from tinysync.tracked.lazy import LazyDict
@@ -29,6 +33,8 @@ if TYPE_CHECKING:
 
     Callback = Callable[[Any], object]
     Dispatch = Callable[[Callable[[], None]], object]
+
+Dataclass = TypeVar("Dataclass", bound="DataclassInstance")
 
 
 class Options(TypedDict, total=False):
@@ -69,6 +75,8 @@ def track(
 def track(structure: MutableSequence[Any], name: str | None = None, **options: Unpack[Options]) -> ListWrapper: ...
 @overload
 def track(structure: MutableSet[Any], name: str | None = None, **options: Unpack[Options]) -> SetWrapper: ...
+@overload
+def track(structure: Dataclass, name: str | None = None, **options: Unpack[Options]) -> Dataclass: ...
 def track(
     structure: Any,
     name: str | None = None,
@@ -85,6 +93,8 @@ def track(
     """Return a living copy of a dict, list or set: saved on every change, observed, transactional and synced.
 
     It is read and changed like the plain structure; ``with x:`` makes several changes one, all or nothing.
+    Of an instance of a dataclass, it is a typed view: an instance of the dataclass whose fields are the entries of
+    a tracked dict, ``tracker(x).root``, and are checked against their annotations when they are assigned.
 
     structure: what it starts with (the defaults). If there is a file or a state for ``name`` already, that is what
       it holds; entries that only the given structure has are added when the name is new or ``version`` is higher
@@ -121,6 +131,9 @@ def track(
     if sync is not None:
         _check_can_sync(keeper)
     suffix = keeper.suffix if keeper is not None else YAML.suffix
+    schema = _schema_of(structure, keeper)
+    if schema is not None:
+        structure = schema.defaults
     paths = document_paths(name, folder, suffix) if name is not None else None
     if keeper is None:
         paths = None
@@ -138,6 +151,7 @@ def track(
                 history=history,
                 keeper=keeper,
             )
+            replica.schema = schema
             if paths is not None:
                 replica.on_close(lambda: open_replicas.pop(paths.state, None))
                 open_replicas[paths.state] = replica
@@ -149,6 +163,7 @@ def track(
         else:
             replica = known
             check_same(replica, structure, version)
+            _check_same_class(replica, schema)
             if callback is not None:
                 replica.notifier.add(callback)
     if sync is not None:
@@ -158,7 +173,28 @@ def track(
             if known is None:
                 replica.close()
             raise
-    return replica.root
+    return replica.root if replica.schema is None else replica.schema.view(replica.root)
+
+
+def _schema_of(structure: Any, keeper: Format | Storage | None) -> Schema | None:
+    if not is_instance_of_dataclass(structure) or kind_of(structure) is not None:
+        return None
+    if isinstance(keeper, Storage):
+        raise UsageError(
+            f"a dataclass is not kept in {type(keeper).__name__}, which is for large dicts: use persist=YAML or"
+            " persist=JSON"
+        )
+    return Schema(structure)
+
+
+def _check_same_class(replica: Replica, schema: Schema | None) -> None:
+    is_open = dict if replica.schema is None else replica.schema.cls
+    given = dict if schema is None else schema.cls
+    if is_open is not given:
+        raise KindMismatch(
+            f"{replica.name!r} is open as a {is_open.__name__}, but a {given.__name__} was given to track(); close"
+            " it first, or give the same (tracker(x).root is the dict behind a dataclass)"
+        )
 
 
 def _check_options(name: object, sync: object, durability: object, history: object) -> None:
@@ -225,7 +261,7 @@ def tracker(structure: Any) -> Tracker:
 
     Raises UsageError if it is not a tracked structure, or a part that was removed from it.
     """
-    handle = structure._tracker if isinstance(structure, Tracked) else None
+    handle = structure._tracker if isinstance(structure, (Tracked, Typed)) else None
     if not isinstance(handle, Tracker):
         raise UsageError(f"a {type(structure).__name__} is not tracked; pass what track() returned")
     return handle

@@ -52,7 +52,7 @@ def copy_in(value: Any, node: Node | None = None, *steps: Any) -> Any:
         try:
             check_scalar(value)
         except UsageError as error:
-            raise _located(error, f"at {_place(node, steps)}") from None
+            raise _located(error, f"at {place_of(node, steps)}") from None
         return value
     return _CopyIn(node, steps).copy(value)
 
@@ -187,7 +187,7 @@ class _CopyIn:
         raise AssertionError(f"{type(value)} passes as a scalar, but is not of a scalar type")
 
     def _here(self) -> str:
-        return _place(self._node, self._steps)
+        return place_of(self._node, self._steps)
 
 
 class _CopyAnything(_CopyIn):
@@ -204,14 +204,15 @@ class _CopyAnything(_CopyIn):
 
 
 def _key_refused(error: UsageError, node: Node | None, steps: Sequence[Any]) -> UsageError:
-    return _located(error, f"as a key or element of {_place(node, steps)}")
+    return _located(error, f"as a key or element of {place_of(node, steps)}")
 
 
 def _located(error: UsageError, where: str) -> UsageError:
     return type(error)(f"{error} ({where})")
 
 
-def _place(node: Node | None, steps: Sequence[Any]) -> str:
+def place_of(node: Node | None, steps: Sequence[Any]) -> str:
+    """Return how messages say what is at ``steps`` below a node, or below the root."""
     path = [f"[{step!r}]" for step in (*(node.path() if node is not None else ()), *steps)]
     if len(path) > MOST_STEPS:
         path[MOST_STEPS // 2 : -MOST_STEPS // 2] = ["[...]"]

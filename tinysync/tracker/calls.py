@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tinysync.tracked.detached import DetachedEdit
     from tinysync.tracked.edit import Edit
     from tinysync.tracker.replica import Replica
+    from tinysync.tracker.schema import Schema
 
 
 class Call:
@@ -62,6 +63,8 @@ class Call:
             if error is not None:
                 journal.rollback(self._mark)
             elif journal.mark() > self._mark:
+                if replica.schema is not None and replica.transaction.origin == "local":
+                    self._check(replica.schema)
                 if replica.notifier:
                     replica.transaction.note(
                         replica, self._container, self._func_name, self._args, self._kwargs, mark=self._mark
@@ -70,3 +73,12 @@ class Call:
                     replica.commit()
         finally:
             replica.lock.release()
+
+    def _check(self, schema: Schema) -> None:
+        """Take the call back if it wrote what does not fit."""
+        journal = self._replica.transaction.journal
+        try:
+            schema.check(journal.ops[self._mark :])
+        except BaseException:
+            journal.rollback(self._mark)
+            raise

@@ -56,7 +56,12 @@ def open_replica(
     if type(version) is not int or not 0 <= version <= MAX_VERSION:
         raise UsageError(f"version= must be an int from 0 to {MAX_VERSION}, not {version!r}")
     if kind_of(structure) is None:
-        raise UnsupportedValue(f"only a dict, list or set can be tracked, not a {type(structure).__name__}")
+        given = (
+            f"the class {structure.__name__}" if isinstance(structure, type) else f"a {type(structure).__name__}"
+        )
+        raise UnsupportedValue(
+            f"only a dict, list or set, or an instance of a dataclass, can be tracked, not {given} (at the root)"
+        )
     options = _Options(name, version, callback, dispatch)
     if paths is None:
         default = copy_in(structure)

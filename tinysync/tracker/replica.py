@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from tinysync.tracker.inbox import Dispatch
     from tinysync.tracker.notify import Callback, Noted
     from tinysync.tracker.place import Place
+    from tinysync.tracker.schema import Schema
 
 logger = logging.getLogger("tinysync")
 
@@ -85,6 +86,8 @@ class Replica:
         self.inbox = Inbox(dispatch, self.lock.try_acquire, self.lock.release)
         self.sharing = Sharing(self)
         self.undoing = Undoing(self)
+        self.schema: Schema | None = None
+        """The types that edits of this program are checked against, if the structure is a typed one."""
         self.handle = Tracker(self)
         self._closed: str | None = None
         self._suspect = False
@@ -143,7 +146,7 @@ class Replica:
         lock.acquire()
         try:
             transaction = self.transaction
-            if self._closed is not None or self._suspect or not container._node.attached:
+            if self._closed is not None or self._suspect or self.schema or not container._node.attached:
                 return False
             if not transaction.journal.put_plain(container._node, key, value):
                 return False

@@ -13,6 +13,8 @@ from tinysync.tracker.streaming import ChangeStream
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
+    from types import TracebackType
+    from typing import Self
 
     from tinysync.model import HistoryEntry, Kind, Path, Undone
     from tinysync.tracker.notify import Callback, Subscription
@@ -44,9 +46,43 @@ class Tracker:
         """Whether it was closed; then it can be read, but not written to."""
         return self._replica.closed
 
+    @property
+    def root(self) -> Any:
+        """The tracked dict, list or set itself; of one that was given as a dataclass, the dict behind it."""
+        return self._replica.root
+
     def snapshot(self) -> Any:
-        """Return a consistent plain copy of the structure."""
-        return self._replica.snapshot()
+        """Return a consistent plain copy of the structure; of a typed one, an instance of its dataclass."""
+        schema = self._replica.schema
+        return self._replica.snapshot() if schema is None else schema.plain(self._replica.root)
+
+    # --- transactions --------------------------------------------------------------------------------------
+
+    def __enter__(self) -> Self:
+        """Begin a transaction, as ``with x:`` does; a type checker sees no transaction in a typed structure."""
+        self._replica.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._replica.__exit__(kind, error, traceback)
+
+    async def __aenter__(self) -> Self:
+        """Begin a transaction, as ``async with x:`` does."""
+        await self._replica.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._replica.__aexit__(kind, error, traceback)
 
     # --- callbacks -----------------------------------------------------------------------------------------
 
