@@ -260,7 +260,7 @@ def connect():
         (b"garbage", Code.MALFORMED),
         (b"", Code.MALFORMED),
         ("text", Code.MALFORMED),
-        (bytes(1 << 20), Code.MALFORMED),
+        (bytes(1 << 15), Code.MALFORMED),
         (encode(Update("todo", 1, [b"x"])), Code.OUT_OF_ORDER),
     ],
     ids=["garbage", "empty", "text", "zeros", "no hello"],

@@ -101,6 +101,11 @@ class Connection:
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
+    def is_greeting(self) -> bool:
+        """Whether the other side has not said hello yet."""
+        return self.session.state is LinkState.GREETING
+
+    @property
     def is_ready(self) -> bool:
         """Whether both sides have introduced themselves."""
         return self.session.state is LinkState.READY
@@ -204,6 +209,16 @@ class Connection:
         self.session.fail(Code.BAD_UPDATE, str(error))
         self._close_soon()
 
+    def turn_away(self, text: str) -> None:
+        """Tell the other side why it is not served."""
+        self.session.fail(Code.TOO_MUCH, text)
+        self.pump()
+
+    def break_off(self) -> None:
+        """Close the link at once."""
+        self.session.fail(Code.TOO_MUCH, "it took too long")
+        self._link.abort()
+
     def _close_soon(self) -> None:
         self.pump()
 
@@ -295,6 +310,7 @@ class Connection:
                     self.opened[name].comparison.stir()
             case HelloReceived(_, name):
                 self._greeting.reschedule(None)
+                self._link.trust()
                 self.device_name = name
             case DocumentOpened(name):
                 self.refusals.pop(name, None)

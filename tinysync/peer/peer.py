@@ -130,7 +130,8 @@ class Peer:
         self.close()
 
     def _make_transport(self, security: Security | None) -> Transport:
-        return WebSocketTransport(self._limits.max_frame, security)
+        limits = self._limits
+        return WebSocketTransport(limits.max_frame, security, max_first_frame=limits.max_first_frame)
 
     async def _start(self, listen: str | None, urls: list[str]) -> None:
         if listen is not None:
@@ -288,15 +289,27 @@ class Peer:
                 backoff.reset()
 
     async def _take(self, link: Link) -> None:
-        """Serve a link that came in."""
-        await self._serve(link, None)
+        """Serve a link that came in, unless there are too many."""
+        incoming = [connection for connection, url in self._connections.items() if url is None]
+        greeting = [connection for connection in incoming if connection.is_greeting]
+        if len(greeting) >= self._limits.max_greeting:
+            self._refusals.report("of the slowest", "too many links come in at the same time")
+            greeting[0].break_off()
+        if len(incoming) >= self._limits.max_links + self._limits.max_greeting:
+            self._refusals.report("of the latest", "there are too many")
+            link.abort()
+            return
+        in_use = sum(connection.is_ready for connection in incoming)
+        await self._serve(link, None, is_one_too_many=in_use >= self._limits.max_links)
 
-    async def _serve(self, link: Link, url: str | None) -> bool:
+    async def _serve(self, link: Link, url: str | None, *, is_one_too_many: bool = False) -> bool:
         """Exchange documents over a link until it is down; returns whether it held for a while."""
         session = Session(self._device_id, self.device, self._limits)
         connection = Connection(
             link, session, self._documents, pass_on=self._pass_on, changed=self._tell_watchers, flush=self._flush
         )
+        if is_one_too_many:
+            connection.turn_away(f"{self.device} has {self._limits.max_links} links, and takes no more")
         began = connection.loop.time()
         self._connections[connection] = url
         try:

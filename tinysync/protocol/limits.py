@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much one link may cost this device. Sizes are in bytes unless they say otherwise.
+    """How much links may cost this device, each of them if nothing else is said. Sizes are in bytes.
 
     ``max_frame``, ``max_documents`` and ``window`` are told to the peer, which keeps to them; the others are
     private. What is beyond a limit is never sent, and when it is received the link is closed.
@@ -27,3 +27,9 @@ class Limits:
     """Characters of a device's id or name."""
     max_text: int = 1000
     """Characters of an error's text or a farewell's reason."""
+    max_first_frame: int = 64 << 10
+    """The largest frame that is accepted from somebody who has not said hello."""
+    max_links: int = 100
+    """How many links that others have made may be in use at once."""
+    max_greeting: int = 32
+    """How many more of them may be up without a hello yet; when there are too many, the oldest goes."""

@@ -127,6 +127,8 @@ class Session:
     def _process(self, frame: bytes) -> None:
         if self.state is LinkState.CLOSED:
             raise ProtocolError("a frame came after the link was closed", Code.OUT_OF_ORDER)
+        if self.state is LinkState.GREETING and len(frame) > self.limits.max_first_frame:
+            raise ProtocolError(f"a first frame of {len(frame)} bytes", Code.TOO_LARGE)
         message = decode(frame, self.limits)
         following = TRANSITIONS[self.state].get(type(message))
         if following is None:

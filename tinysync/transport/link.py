@@ -23,6 +23,12 @@ class Link(Protocol):
     async def receive(self) -> bytes:
         """Return the next frame."""
 
+    def trust(self) -> None:
+        """Take frames of the full size from now on: the other side has introduced itself."""
+
+    def abort(self) -> None:
+        """Break the link off, without a word."""
+
     async def close(self) -> None:
         """Close the link after what was sent; closing twice is fine."""
 

@@ -32,18 +32,26 @@ if TYPE_CHECKING:
 OPEN_SECONDS: Final = 10.0
 CLOSE_SECONDS: Final = 1.0
 PING_SECONDS: Final = 20.0
-QUEUED_FRAMES: Final = 16
+QUEUED_FRAMES: Final = 4
+MAX_OPENING: Final = 64
+"""How many links may be coming in without being websockets yet; the oldest gives way."""
 
 logger = logging.getLogger("tinysync.websockets")
 # What strangers do to an open port is for those who look for it, not for everybody's terminal.
 logger.addHandler(logging.NullHandler())
 
 
+def _break_off(socket: ServerConnection) -> None:
+    if hasattr(socket, "transport"):  # else its handshake is still going on, and the doorkeeper has its eye on it
+        socket.transport.abort()
+
+
 class WebSocketLink:
     """A link over one websocket."""
 
-    def __init__(self, socket: ClientConnection | ServerConnection) -> None:
+    def __init__(self, socket: ClientConnection | ServerConnection, max_frame: int) -> None:
         self._socket = socket
+        self._max_frame = max_frame
 
     async def send(self, frame: bytes) -> None:
         """Send a frame; waits while the other side is slow."""
@@ -71,6 +79,17 @@ class WebSocketLink:
         if isinstance(frame, str):
             raise ProtocolError("the peer sent a text message; frames are binary", "malformed")
         return frame
+
+    def trust(self) -> None:
+        """Take frames of the full size from now on.
+
+        The frame that comes next is excepted, as the library has begun to wait for it.
+        """
+        self._socket.protocol.max_message_size = self._max_frame
+
+    def abort(self) -> None:
+        """Break the link off, without a word."""
+        self._socket.transport.abort()
 
     async def close(self) -> None:
         """Close the link after what was sent, or after a second if the other side does not take it."""
@@ -115,11 +134,20 @@ class WebSocketListener:
 class WebSocketTransport:
     """Connects and listens by websockets; ``max_frame`` bytes is the largest message taken.
 
+    Until a link is trusted that is ``max_first_frame``.
+
     With ``security`` links are encrypted, and made only with those that it admits: of all others nothing is read.
     """
 
-    def __init__(self, max_frame: int, security: Security | None = None) -> None:
+    def __init__(
+        self,
+        max_frame: int,
+        security: Security | None = None,
+        *,
+        max_first_frame: int | None = None,
+    ) -> None:
         self._max_frame = max_frame
+        self._max_first_frame = max_first_frame or max_frame
         self._security = security
         self._refusals = Refusals()
 
@@ -141,7 +169,7 @@ class WebSocketTransport:
                 host=place.host,
                 port=place.port,
                 compression=None,
-                max_size=self._max_frame,
+                max_size=self._max_first_frame,
                 max_queue=QUEUED_FRAMES,
                 open_timeout=OPEN_SECONDS,
                 close_timeout=CLOSE_SECONDS,
@@ -161,7 +189,7 @@ class WebSocketTransport:
                 own, other = ("a key", "none") if self._security else ("no key", "one")
                 reason = f"what answers there does not go on; this Peer has {own}, and that may have {other}"
             raise LinkClosed(f"no link to {place}: {reason}", reason) from error
-        return WebSocketLink(socket)
+        return WebSocketLink(socket, self._max_frame)
 
     async def listen(
         self,
@@ -176,8 +204,11 @@ class WebSocketTransport:
         links: set[WebSocketLink] = set()
         doorkeeper = None if self._security is None else Doorkeeper(self._security, self._refusals)
 
+        opening: dict[ServerConnection, None] = {}
+
         async def handle(socket: ServerConnection) -> None:
-            link = WebSocketLink(socket)
+            opening.pop(socket, None)
+            link = WebSocketLink(socket, self._max_frame)
             links.add(link)
             try:
                 await on_link(link)
@@ -186,9 +217,17 @@ class WebSocketTransport:
                 links.discard(link)
 
         def receive(*args: Any, **options: Any) -> ServerConnection:
+            socket: ServerConnection
             if doorkeeper is None:
-                return Stranger(*args, **options, refusals=self._refusals)
-            return Visitor(*args, **options, doorkeeper=doorkeeper)
+                socket = Stranger(*args, **options, refusals=self._refusals)
+            else:
+                socket = Visitor(*args, **options, doorkeeper=doorkeeper)
+            if len(opening) >= MAX_OPENING:
+                slowest = next(iter(opening))
+                del opening[slowest]
+                _break_off(slowest)
+            opening[socket] = None
+            return socket
 
         try:
             server = await serve(
@@ -197,7 +236,7 @@ class WebSocketTransport:
                 place.port,
                 origins=[None],
                 compression=None,
-                max_size=self._max_frame,
+                max_size=self._max_first_frame,
                 max_queue=QUEUED_FRAMES,
                 open_timeout=OPEN_SECONDS,
                 close_timeout=CLOSE_SECONDS,
