@@ -34,6 +34,7 @@ from tinysync.errors import (
 from tinysync.group import Key, pair
 from tinysync.model import Change, History, HistoryEntry, Left, Undone
 from tinysync.peer import Peer
+from tinysync.status import DeviceStatus, PeerStatus, SyncStatus
 from tinysync.storage.format import Format
 from tinysync.storage.json_format import JSON
 from tinysync.storage.pickle_format import Pickle
@@ -57,6 +58,7 @@ __all__ = [
     "ChangesMissed",
     "DamagedFileWarning",
     "DetachedWarning",
+    "DeviceStatus",
     "DictWrapper",
     "DocumentInUse",
     "DocumentsDiffer",
@@ -81,6 +83,7 @@ __all__ = [
     "Peer",
     "PeerError",
     "PeerRefused",
+    "PeerStatus",
     "Pickle",
     "ProtocolError",
     "SQLite",
@@ -90,6 +93,7 @@ __all__ = [
     "StorageError",
     "StructureClosed",
     "Subscription",
+    "SyncStatus",
     "SyncTimeout",
     "TinySyncError",
     "TinySyncWarning",

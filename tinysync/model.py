@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Literal, NewType
+from typing import TYPE_CHECKING, Any, Final, Literal, NewType
 
 from tinysync.errors import UsageError
 
@@ -22,6 +22,9 @@ DocumentId = NewType("DocumentId", str)
 
 DeviceId = NewType("DeviceId", str)
 """Identifies one device (one folder of state) for good; never derived from an address."""
+
+NOT_KEPT: Final = DeviceId("")
+"""In place of an id: nothing is kept on disk, so there is nothing to be found again."""
 
 
 @dataclass(frozen=True, slots=True)

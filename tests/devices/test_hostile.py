@@ -83,17 +83,17 @@ def test_a_state_vector_that_is_none(victims):
 HELLO = Hello(VERSION, "x", "stranger", {})
 
 BROKEN_RULES = {
-    "no hello": ([Open("todo", "dict", 0)], "out-of-order"),
+    "no hello": ([Open("todo", "dict", 0, "")], "out-of-order"),
     "two hellos": ([HELLO, HELLO], "out-of-order"),
     "another version": ([Hello(99, "x", "stranger", {})], "version"),
     "tiny frames": ([Hello(VERSION, "x", "stranger", {"max_frame": 1})], "malformed"),
     "not open": ([HELLO, Update("diary", 1, [])], "not-open"),
-    "frames out of order": ([HELLO, Open("todo", "dict", 0), Update("todo", 2, [])], "out-of-order"),
-    "acknowledging the future": ([HELLO, Open("todo", "dict", 0), Ack("todo", 99)], "out-of-order"),
-    "too many documents": ([HELLO, *[Open(f"document {n}", "dict", 0) for n in range(1001)]], "too-much"),
-    "asking and asking": ([HELLO, Open("todo", "dict", 0), *[Sync1("todo", b"\x00")] * 5], "out-of-order"),
+    "frames out of order": ([HELLO, Open("todo", "dict", 0, ""), Update("todo", 2, [])], "out-of-order"),
+    "acknowledging the future": ([HELLO, Open("todo", "dict", 0, ""), Ack("todo", 99)], "out-of-order"),
+    "too many documents": ([HELLO, *[Open(f"document {n}", "dict", 0, "") for n in range(1001)]], "too-much"),
+    "asking and asking": ([HELLO, Open("todo", "dict", 0, ""), *[Sync1("todo", b"\x00")] * 5], "out-of-order"),
     "awareness of nothing": ([HELLO, Awareness("diary", b"")], "not-open"),
-    "a name without end": ([HELLO, Open("x" * 1000, "dict", 0)], "malformed"),
+    "a name without end": ([HELLO, Open("x" * 1000, "dict", 0, "")], "malformed"),
 }
 
 

@@ -128,6 +128,8 @@ def test_another_kind_is_refused_on_both_sides_and_nothing_else(pair, caplog):
             KindMismatch, match="'bad' cannot be shared with laptop: .* list here and a dict there"
         ):
             tracker(a_list).wait_synced(DEADLINE)
+        # Each side finds it out by itself.
+        wait_until(lambda: tracker(a_dict).status().devices)
         with pytest.raises(KindMismatch, match="'bad' cannot be shared with phone"):
             tracker(a_dict).wait_synced(DEADLINE)
     assert len([record for record in caplog.records if "'bad'" in record.getMessage()]) == 2

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from tinysync.errors import BadUpdate
 from tinysync.model import Delivered, Outcome
+from tinysync.status import Coverage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,6 +52,21 @@ class Blobs:
         self._changed = threading.Condition()
 
     # What a peer needs
+
+    replica = ""
+
+    def known_devices(self):
+        return []
+
+    def note_device(self, device) -> None:
+        raise AssertionError("a device that keeps nothing is not remembered")
+
+    def save_devices(self) -> None:
+        pass
+
+    def coverage(self) -> Coverage:
+        with self._reading():
+            return Coverage({0: len(self._known)})
 
     def state_vector(self) -> bytes:
         with self._reading():

@@ -241,7 +241,7 @@ class Raw:
 
     def open(self, name: str = "todo") -> None:
         self.greet()
-        self.send(Open(name, "dict", 0))
+        self.send(Open(name, "dict", 0, ""))
         self.until(Open)
 
 

@@ -38,7 +38,7 @@ updates = st.lists(st.binary(max_size=300), max_size=20)
 
 messages = st.one_of(
     st.builds(Hello, st.just(VERSION), devices, devices, st.dictionaries(codes, integers, max_size=4)),
-    st.builds(Open, names, codes, integers),
+    st.builds(Open, names, codes, integers, st.just("") | devices),
     st.builds(Sync1, names, st.binary()),
     st.builds(Sync2, names, integers, updates),
     st.builds(Update, names, integers, updates),
@@ -84,7 +84,7 @@ def test_a_mutated_frame_is_a_message_or_a_protocol_error(message, data):
 
 SAMPLES = [
     Hello(VERSION, "d1", "laptop", {"max_frame": 1 << 20}),
-    Open("todo", "dict", 0),
+    Open("todo", "dict", 0, "f01d"),
     Sync1("todo", b"vector"),
     Sync2("todo", 1, [b"a", b"b"]),
     Update("todo", 2, [b"c"]),
@@ -117,7 +117,7 @@ def test_a_missing_or_further_field_is_refused(message):
 )
 def test_a_field_of_another_type_is_refused(message, wrong):
     values = values_of(message)
-    allowed = {"text", "reason"} if wrong == "" else set()
+    allowed = {"text", "reason", "replica"} if wrong == "" else set()
     for position, field in enumerate(dataclasses.fields(message), start=1):
         if field.name in allowed:
             continue
@@ -139,7 +139,7 @@ def test_names_and_texts_have_a_longest():
         Hello(VERSION, "d" * 101, "laptop", {}),
         Hello(VERSION, "d", "l" * 101, {}),
         Hello(VERSION, "d", "l", {str(i): i for i in range(33)}),
-        Open("n" * 256, "dict", 0),
+        Open("n" * 256, "dict", 0, ""),
         Bye("x" * 1001),
         Error("c" * 65, "", None),
     ):

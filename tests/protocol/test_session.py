@@ -46,7 +46,7 @@ def opened(limits: Limits = LIMITS, **told: int) -> Session:
     session = Session("d0", "laptop", limits)
     greet(session, **told)
     session.documents.offer("todo", "dict", 0)
-    session.receive(encode(Open("todo", "dict", 0)))
+    session.receive(encode(Open("todo", "dict", 0, "")))
     session.receive(encode(Sync1("todo", b"v0")))
     session.documents.answer_sync("todo", [])
     session.frames_to_send()
@@ -69,7 +69,7 @@ def test_nothing_but_hello_is_sent_before_the_peer_said_hello():
     assert [type(m) for m in sent_by(session)] == [Hello]
     assert sent_by(session) == []
     session.receive(encode(Hello(VERSION, "d1", "phone", {})))
-    assert sent_by(session) == [Open("todo", "dict", 0)]
+    assert sent_by(session) == [Open("todo", "dict", 0, "")]
 
 
 def test_a_link_to_itself_is_refused():
@@ -111,7 +111,7 @@ def test_a_document_opens_once_both_sides_have_it(order):
     wire.ends[order[1]].documents.offer("todo", "dict", 0)
     wire.settle()
     for end in (0, 1):
-        assert wire.take(end, DocumentOpened) == [DocumentOpened("todo")]
+        assert wire.take(end, DocumentOpened) == [DocumentOpened("todo", "")]
         assert wire.ends[end].documents.is_open("todo")
 
 
@@ -207,10 +207,10 @@ def test_no_more_documents_are_opened_than_the_peer_takes():
 def test_a_peer_that_opens_too_many_documents_is_refused():
     session = Session("d0", "laptop", Limits(max_documents=2))
     greet(session)
-    session.receive(encode(Open("a", "dict", 0)))
-    session.receive(encode(Open("b", "dict", 0)))
+    session.receive(encode(Open("a", "dict", 0, "")))
+    session.receive(encode(Open("b", "dict", 0, "")))
     with pytest.raises(ProtocolError) as caught:
-        session.receive(encode(Open("c", "dict", 0)))
+        session.receive(encode(Open("c", "dict", 0, "")))
     assert caught.value.code == Code.TOO_MUCH
 
 
@@ -220,7 +220,7 @@ def test_a_peer_that_sends_without_reading_does_not_fill_the_memory():
     def flap() -> None:
         for _ in range(1000):
             session.receive(encode(Error(Code.WITHDRAWN, "", "todo")))
-            session.receive(encode(Open("todo", "dict", 0)))
+            session.receive(encode(Open("todo", "dict", 0, "")))
 
     with pytest.raises(ProtocolError) as caught:
         flap()
@@ -258,10 +258,10 @@ def test_updates_that_build_on_the_first_diff_wait_for_it():
     session = Session("d0", "laptop")
     greet(session)
     session.documents.offer("todo", "dict", 0)
-    session.receive(encode(Open("todo", "dict", 0)))
+    session.receive(encode(Open("todo", "dict", 0, "")))
     session.receive(encode(Sync1("todo", b"v0")))
     session.documents.send_updates("todo", [b"later"])
-    assert sent_by(session) == [Open("todo", "dict", 0)]
+    assert sent_by(session) == [Open("todo", "dict", 0, "")]
     session.documents.answer_sync("todo", [b"diff"])
     assert sent_by(session) == [Sync2("todo", 1, [b"diff"]), Update("todo", 2, [b"later"])]
 
@@ -416,7 +416,7 @@ def test_a_queue_dropped_before_anything_was_sent_is_caught_up_at_once():
 def test_the_document_that_queues_most_is_the_one_that_is_dropped():
     session = opened(Limits(max_queued=10_000))
     session.documents.offer("small", "dict", 0)
-    session.receive(encode(Open("small", "dict", 0)))
+    session.receive(encode(Open("small", "dict", 0, "")))
     session.receive(encode(Sync1("small", b"")))
     session.documents.answer_sync("small", [])
     session.frames_to_send()
@@ -444,7 +444,7 @@ def test_only_some_diffs_are_made_at_a_time():
     names = [f"doc {i}" for i in range(20)]
     for name in names:
         session.documents.offer(name, "dict", 0)
-        session.receive(encode(Open(name, "dict", 0)))
+        session.receive(encode(Open(name, "dict", 0, "")))
     asked: list[str] = []
     for name in names:
         asked += [e.document for e in session.receive(encode(Sync1(name, b"")))]
@@ -473,7 +473,7 @@ def test_what_does_not_fit_into_any_frame_closes_only_its_document():
     for give in ("send_updates", "answer_sync"):
         session = opened(max_frame=64 << 10)
         session.documents.offer("small", "dict", 0)
-        session.receive(encode(Open("small", "dict", 0)))
+        session.receive(encode(Open("small", "dict", 0, "")))
         if give == "answer_sync":
             session.receive(encode(Sync1("todo", b"")))
         session.frames_to_send()
@@ -509,7 +509,7 @@ def test_a_violation_is_told_to_the_peer_and_closes_the_session():
     [
         ([Hello(VERSION, "d1", "phone", {})], Code.OUT_OF_ORDER),
         ([Update("unknown", 1, [])], Code.NOT_OPEN),
-        ([Open("todo", "dict", 0)], Code.OUT_OF_ORDER),
+        ([Open("todo", "dict", 0, "")], Code.OUT_OF_ORDER),
         ([Error("withdrawn", "", "unknown")], Code.OUT_OF_ORDER),
         ([Ack("todo", 2)], Code.OUT_OF_ORDER),
         ([Update("todo", 2, [])], Code.OUT_OF_ORDER),

@@ -31,7 +31,7 @@ from .wire import greet
 DOCUMENT = "todo"
 MESSAGES: dict[type[Message], Message] = {
     Hello: Hello(VERSION, "raw", "raw peer", {}),
-    Open: Open("other", "dict", 0),
+    Open: Open("other", "dict", 0, ""),
     Sync1: Sync1(DOCUMENT, b""),
     Sync2: Sync2(DOCUMENT, 1, [b"x"]),
     Update: Update(DOCUMENT, 1, [b"x"]),
@@ -50,7 +50,7 @@ def at(state: LinkState) -> Session:
     if state is not LinkState.GREETING:
         made.documents.offer(DOCUMENT, "dict", 0)
         greet(made)
-        made.receive(encode(Open(DOCUMENT, "dict", 0)))
+        made.receive(encode(Open(DOCUMENT, "dict", 0, "")))
         made.documents.request_sync(DOCUMENT, b"")
         made.frames_to_send()
     if state is LinkState.CLOSED:
@@ -106,7 +106,7 @@ def test_messages_for_a_document_need_it_to_be_open(state, kind):
     if state in (ChannelState.OFFERED, ChannelState.OPEN, ChannelState.CLOSING):
         subject.documents.offer(DOCUMENT, "dict", 0)
     if state in (ChannelState.INVITED, ChannelState.OPEN, ChannelState.CLOSING):
-        subject.receive(encode(Open(DOCUMENT, "dict", 0)))
+        subject.receive(encode(Open(DOCUMENT, "dict", 0, "")))
         subject.documents.request_sync(DOCUMENT, b"")
     if state is ChannelState.CLOSING:
         subject.documents.withdraw(DOCUMENT)

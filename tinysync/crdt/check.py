@@ -267,3 +267,16 @@ def check_state_vector(state_vector: bytes) -> dict[int, int]:
         clocks[client] = reader.number(MAX_CLOCK)
     reader.finish()
     return clocks
+
+
+def count_deleted(update: bytes) -> int:
+    """Return how many elements a well-formed update without blocks says are deleted."""
+    reader = _Reader(update)
+    assert reader.number(reader.size) == 0
+    count = 0
+    for _ in range(reader.number(reader.size)):
+        reader.number(MAX_CLIENT)
+        for _ in range(reader.number(reader.size)):
+            reader.number(MAX_CLOCK)
+            count += reader.number(MAX_CLOCK)
+    return count

@@ -14,7 +14,7 @@ import weakref
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from tinysync.crdt.check import check_state_vector, check_update
+from tinysync.crdt.check import check_state_vector, check_update, count_deleted
 from tinysync.crdt.digest import CellDigest
 from tinysync.crdt.engine import META, Applied, Engine, engine_failures
 from tinysync.crdt.entries import root_id, root_reference
@@ -30,6 +30,7 @@ from tinysync.crdt.values import KINDS, encode, key_text
 from tinysync.crdt.view import is_same, view
 from tinysync.crdt.writing import is_simple, write_ops
 from tinysync.errors import BadUpdate, EngineFailure, KindMismatch
+from tinysync.status import Coverage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -468,6 +469,12 @@ class Document:
         """Return the updates that a replica with this state vector lacks; raises BadUpdate if it is none."""
         check_state_vector(state_vector)
         return [self.engine.diff(state_vector), *self._pending.updates]
+
+    def coverage(self) -> Coverage:
+        """Return in short what it holds, of what is not parked."""
+        vector = self.engine.state_vector()
+        deletions = self.engine.diff(vector)
+        return Coverage(check_state_vector(vector), count_deleted(deletions))
 
     def digest(self, budget: int) -> bytes | None:
         """Return a digest of all cells, or None if more than about ``budget`` cells have to be read for it.

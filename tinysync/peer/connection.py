@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 from collections import deque
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from tinysync.errors import (
@@ -36,6 +37,7 @@ from tinysync.protocol.events import (
 )
 from tinysync.protocol.messages import Code
 from tinysync.protocol.session import LinkState, Session
+from tinysync.status import Coverage, KnownDevice
 from tinysync.transport.backoff import Backoff
 
 if TYPE_CHECKING:
@@ -51,6 +53,8 @@ GREETING_SECONDS: Final = 10.0
 """How long a link may stay open without a hello."""
 LAST_WORD_SECONDS: Final = 1.0
 """How long a peer has time to read why the link is being closed."""
+LAST_LOOK_SECONDS: Final = 0.5
+"""How long a link that is down waits for a transaction to end, to look what it has to remember."""
 MAX_OUTBOX: Final = 4
 """How many frames wait for a slow link; the rest stays in the session, where it is joined and bounded."""
 
@@ -59,8 +63,9 @@ class Connection:
     """Drives a session over a link; all in the event loop of the peer.
 
     ``documents`` are those that the peer shares, ``pass_on`` is called with updates that were new here,
-    ``changed`` after anything that somebody may be waiting for, and ``flush`` to have the session given all that
-    was published.
+    ``changed`` after anything that somebody may be waiting for, ``flush`` to have the session given all that
+    was published, and ``save_soon`` when a document was told what is to be remembered. ``url`` is the address that
+    was connected to, None for a link that came in.
     """
 
     def __init__(
@@ -72,6 +77,8 @@ class Connection:
         pass_on: Callable[[Connection, DocumentId, list[bytes]], None],
         changed: Callable[[], None],
         flush: Callable[[], None],
+        save_soon: Callable[[SharedDocument], None],
+        url: str | None = None,
     ) -> None:
         self.session = session
         self.loop = asyncio.get_running_loop()
@@ -91,12 +98,16 @@ class Connection:
         self._pass_on = pass_on
         self._changed = changed
         self.flush = flush
+        self._save_soon = save_soon
+        self._url = url
         self._greeting = asyncio.timeout(GREETING_SECONDS)
         self._retries: dict[DocumentId, Backoff] = {}
         self._outbox: deque[bytes] = deque()
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
         self._sending = False
+        self._leaves = False
+        """Whether this side has said goodbye."""
         self._pump_is_due = False
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -110,12 +121,28 @@ class Connection:
         """Whether both sides have introduced themselves."""
         return self.session.state is LinkState.READY
 
+    def device(self, replica: DeviceId, coverage: Coverage | None = None) -> KnownDevice:
+        """Return who is at the other end, with what it holds of a document, which it keeps in ``replica``."""
+        return KnownDevice(
+            replica,
+            self.device_name,
+            self._link.fingerprint,
+            self._url,
+            datetime.now(UTC),
+            coverage or Coverage(),
+        )
+
+    def knows(self, name: DocumentId) -> bool:
+        """Tell whether the other end has said something about a document."""
+        return any(name in told for told in (self.opened, self.refusals, self.failures))
+
     # --- frames --------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
         """Exchange frames until the link is down or closed; raises LinkClosed or ProtocolError."""
         for document in self._documents.values():
             self.offer(document)
+        self.pump()  # says hello, also where nothing is shared yet
         writer = asyncio.ensure_future(self._write())
         try:
             async with self._greeting:
@@ -170,6 +197,10 @@ class Connection:
 
     async def _finish(self, writer: asyncio.Task[None]) -> None:
         """Send the last word, then close the link."""
+        await self._look_once_more()
+        for opened in self.opened.values():
+            opened.confirmation.close()
+            self._note_seen(opened)
         self.session.close("the link is closed")
         self.pump()
         try:
@@ -179,6 +210,16 @@ class Connection:
                 task.cancel()
             await asyncio.gather(writer, *self._tasks, return_exceptions=True)
             await self._link.close()
+
+    async def _look_once_more(self) -> None:
+        """Have it remembered if the peer has confirmed everything."""
+        if not self._leaves:
+            opened = [opened for opened in self.opened.values() if opened.confirmation.is_whole]
+            looks = [asyncio.ensure_future(one.confirmation.look()) for one in opened]
+            if looks:
+                _, late = await asyncio.wait(looks, timeout=LAST_LOOK_SECONDS)
+                for look in late:
+                    look.cancel()
 
     def pump(self) -> None:
         """Take from the session what can be sent, unless the link has enough to do."""
@@ -200,6 +241,7 @@ class Connection:
 
     def say_goodbye(self, reason: str) -> None:
         """Close the session in good order; the link closes when all was sent, or after a moment."""
+        self._leaves = True
         self.session.close(reason)
         self._close_soon()
 
@@ -238,7 +280,7 @@ class Connection:
 
     def offer(self, document: SharedDocument) -> None:
         """Share a document on this link."""
-        self.session.documents.offer(document.name, document.kind, document.epoch)
+        self.session.documents.offer(document.name, document.kind, document.epoch, document.replica)
         self.pump()
 
     def withdraw(self, name: DocumentId) -> None:
@@ -258,6 +300,23 @@ class Connection:
         """Note that updates are in the op log, or that there is room for more."""
         self._room.set()
         self._changed()
+
+    def confirmed(self, document: SharedDocument, coverage: Coverage) -> None:
+        """Remember what the peer holds of a document."""
+        opened = self.opened.get(document.name)
+        if opened is not None and opened.is_kept_elsewhere:
+            document.note_device(self.device(opened.replica, coverage))
+            self._save_soon(document)
+        self._changed()
+
+    def _note_seen(self, opened: OpenDocument) -> None:
+        """Remember that the peer was here, with what it was known to hold."""
+        if opened.is_kept_elsewhere:
+            known = {device.replica: device for device in opened.document.known_devices()}
+            before = known[opened.replica].coverage if opened.replica in known else None
+            coverage = opened.confirmation.coverage or before
+            opened.document.note_device(self.device(opened.replica, coverage))
+            self._save_soon(opened.document)
 
     def compared(self, document: SharedDocument, error: DocumentsDiffer | None) -> None:
         """Note whether a document is the same as the peer's."""
@@ -288,6 +347,7 @@ class Connection:
         opened = self.opened.pop(name, None)
         if opened is not None:
             opened.close(deliver_rest=deliver_rest)
+            self._note_seen(opened)
         self.delivered()
 
     def _handle_all(self, events: list[Event]) -> None:
@@ -308,15 +368,18 @@ class Connection:
                 self.failures.pop(name, None)
                 if name in self.opened:
                     self.opened[name].comparison.stir()
+                    self.opened[name].confirmation.stir()
             case HelloReceived(_, name):
                 self._greeting.reschedule(None)
                 self._link.trust()
                 self.device_name = name
-            case DocumentOpened(name):
+            case DocumentOpened(name, replica):
                 self.refusals.pop(name, None)
                 device = DeviceId(self.device_name)
-                self.opened[name] = OpenDocument(self._documents[name], device, self.session.documents, self)
-                self.opened[name].sync()
+                opened = OpenDocument(self._documents[name], device, self.session.documents, self, replica)
+                self.opened[name] = opened
+                self._note_seen(opened)
+                opened.sync()
             case DocumentClosed(name, code, text):
                 self._close_document(name, deliver_rest=True)
                 if code == Code.FAILED:

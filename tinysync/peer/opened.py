@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from tinysync.errors import BadUpdate
 from tinysync.model import Delivered, Outcome
-from tinysync.peer import comparing
+from tinysync.peer import comparing, confirming
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tinysync.protocol.events import UpdatesReceived
 
 
-class Owner(comparing.Owner, Protocol):
+class Owner(comparing.Owner, confirming.Owner, Protocol):
     """What an open document needs of its connection."""
 
     waiting_bytes: int
@@ -72,13 +72,17 @@ class OpenDocument:
         device: DeviceId,
         documents: Documents,
         owner: Owner,
+        replica: DeviceId,
     ) -> None:
         self.document = document
+        self.replica = replica
+        """Identifies the folder in which the peer keeps it; empty: it keeps nothing."""
         self.answered = 0
         """The number of the last request of which the answer is in the op log."""
         self.waiting_bytes = 0
         """How much waits for a delivery to end; answers, which were asked for, do not count."""
         self.comparison = comparing.Comparison(document, documents, owner)
+        self.confirmation = confirming.Confirmation(document, documents, owner)
         self._device = device
         self._documents = documents
         self._owner = owner
@@ -90,6 +94,16 @@ class OpenDocument:
         self._closed = False
 
     @property
+    def is_kept_elsewhere(self) -> bool:
+        """Whether the peer keeps it on disk, and in another folder than this device."""
+        return bool(self.replica) and self.replica != self.document.replica
+
+    @property
+    def has_all(self) -> bool:
+        """Whether what the peer held when it was asked is here."""
+        return self.answered > 0 and not self._incomplete
+
+    @property
     def waiting(self) -> int:
         """How many frames wait for a delivery to end."""
         return len(self._waiting)
@@ -98,6 +112,7 @@ class OpenDocument:
         """Note that the document is not open on this link any more; what has arrived can still be delivered."""
         self._closed = True
         self.comparison.close()
+        self.confirmation.close()
         if not deliver_rest:
             self._waiting.clear()
             self._count(-self.waiting_bytes)
@@ -270,6 +285,7 @@ class OpenDocument:
         if not self._incomplete:
             self._documents.acknowledge(self.document.name, batch[-1].seq)
             self.comparison.stir()
+            self.confirmation.stir()
         self._owner.delivered()
 
 

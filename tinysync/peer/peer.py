@@ -9,15 +9,36 @@ import random
 import secrets
 import socket
 from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from tinysync.errors import InvalidAddress, LinkClosed, LinkRefused, ProtocolError, UsageError
-from tinysync.model import DeviceId, DocumentId
+from tinysync.errors import (
+    EngineFailure,
+    InvalidAddress,
+    LinkClosed,
+    LinkRefused,
+    ProtocolError,
+    TransactionBusy,
+    UsageError,
+)
+from tinysync.model import NOT_KEPT, DeviceId, DocumentId
 from tinysync.peer.connection import Connection
 from tinysync.peer.membership import join
+from tinysync.peer.telling import linked_devices
 from tinysync.peer.waiting import wait_synced
 from tinysync.protocol.limits import Limits
 from tinysync.protocol.session import Session
+from tinysync.status import (
+    Coverage,
+    KnownDevice,
+    PeerStatus,
+    Reached,
+    SyncStatus,
+    all_devices,
+    status_of,
+    together,
+)
+from tinysync.tracker.status_watch import StatusWatch
 from tinysync.transport.addresses import parse_address
 from tinysync.transport.backoff import Backoff
 from tinysync.transport.loop_thread import LoopThread
@@ -26,13 +47,15 @@ from tinysync.transport.websocket import WebSocketTransport
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from concurrent.futures import Future
     from types import TracebackType
     from typing import Self
 
     from tinysync.group.key import Key
     from tinysync.peer.shared import SharedDocument
+    from tinysync.status import DeviceStatus
+    from tinysync.tracker.status_watch import StatusSubscription
     from tinysync.transport.link import Link, Listener, Transport
     from tinysync.transport.security import Security
 
@@ -40,6 +63,8 @@ logger = logging.getLogger("tinysync")
 
 GOODBYE_SECONDS: Final = 2.0
 """How long ``close`` waits for slow links to take what is left to send."""
+SAVE_SECONDS: Final = 2.0
+"""How long what is remembered of other devices may wait to be written down."""
 STEADY_SECONDS: Final = 5.0
 """A link that held for so long is worth a quick attempt when it breaks."""
 
@@ -89,6 +114,8 @@ class Peer:
         self.fingerprint = security.fingerprint if security is not None else None
         """The fingerprint of this device, which others allow; None without a key."""
         self.device = device or socket.gethostname() or "device"
+        # Of this Peer only, to know a link that leads back to it: what is to be known again after a restart is a
+        # folder of state, and its id travels with each document.
         self._device_id = DeviceId(secrets.token_hex(16))
         self._limits = Limits()
         self._transport = self._make_transport(security)
@@ -102,6 +129,12 @@ class Peer:
         self._published: deque[tuple[DocumentId, list[bytes]]] = deque()
         self._flush_is_due = False
         self._watchers: list[asyncio.Event] = []
+        self._met: dict[str, KnownDevice] = {}
+        """Who was at each address the last time."""
+        self._to_save: set[SharedDocument] = set()
+        """Documents that remember something that was not written down yet."""
+        self._status_listeners: tuple[Callable[[], None], ...] = ()
+        self._status_watch = StatusWatch(self.status, f"tinysync-status-{self.device}")
         self._hurry = asyncio.Event()
         """Set to have all attempts to connect made now."""
         self.closed = False
@@ -180,8 +213,23 @@ class Peer:
         """
         if self.closed:
             return
+        coverages = self._coverages()
         self.closed = True
-        self._thread.stop(self._leave())
+        self._thread.stop(self._leave(coverages))
+        for document in list(self._documents.values()):
+            document.save_devices()
+        self._status_watch.close()
+
+    def _coverages(self) -> dict[DocumentId, Coverage]:
+        """Return what the documents hold, for what the other devices have confirmed to be remembered."""
+        if self._thread.is_current():
+            return {}  # whoever has a transaction open may be waiting for this thread
+        found = {}
+        for name, document in list(self._documents.items()):
+            # It is not known exactly then, as after a crash.
+            with contextlib.suppress(EngineFailure, TransactionBusy):
+                found[name] = document.coverage()
+        return found
 
     # --- documents -----------------------------------------------------------------------------------------
 
@@ -199,17 +247,28 @@ class Peer:
         for connection in self._connections:
             connection.offer(document)
 
-    def unshare(self, name: DocumentId) -> None:
-        """Offer a document no more, after sending what was published and can be sent at once."""
+    def unshare(self, name: DocumentId, coverage: Coverage | None = None) -> None:
+        """Offer a document no more, after sending what was published and can be sent at once.
+
+        ``coverage`` is what it holds, if that is known, to remember which of the others have confirmed as much.
+        """
         # A peer that is closed, or another process's, shares nothing.
         with contextlib.suppress(UsageError):
-            self._thread.run_function(self._unshare, name)
+            self._thread.run_function(self._unshare, name, coverage)
 
-    def _unshare(self, name: DocumentId) -> None:
+    def _unshare(self, name: DocumentId, coverage: Coverage | None) -> None:
         self._flush()
+        self._confirm(name, coverage)
         for connection in self._connections:
             connection.withdraw(name)
         self._documents.pop(name, None)
+
+    def _confirm(self, name: DocumentId, coverage: Coverage | None) -> None:
+        """Remember who has confirmed all of a document, before the links are closed."""
+        if coverage is not None:
+            for connection in self._connections:
+                if name in connection.opened:
+                    connection.opened[name].confirmation.note(coverage)
 
     def publish(self, name: DocumentId, updates: list[bytes]) -> None:
         """Send updates on all links, from any thread; those of one turn of the loop travel together."""
@@ -229,6 +288,7 @@ class Peer:
             self._send(name, updates, None)
         for connection in self._connections:
             connection.pump()
+        self._tell_status()
 
     def _send(self, name: DocumentId, updates: list[bytes], source: Connection | None) -> None:
         for connection in self._connections:
@@ -260,6 +320,94 @@ class Peer:
             name, timeout, self._dialling, self._unreached, self._connections, watchers=self._watchers
         )
 
+    # --- status --------------------------------------------------------------------------------------------
+
+    def status(self) -> PeerStatus:
+        """Return how far the other devices are with what this one shares; printed, it is a table.
+
+        There is an entry for each device that is connected, that a ``connect`` address leads to, or that a
+        structure remembers. Raises TransactionBusy if another asyncio task has a transaction open. A closed peer
+        tells what is remembered. ``tracker(x).status()`` tells it for one structure.
+        """
+        structures = []
+        for document in list(self._documents.values()):
+            here = document.coverage()
+            known = document.known_devices()
+            reached = self.reached(document.name, here, known)
+            structures.append(SyncStatus(document.name, all_devices(here, known, [reached])))
+        devices = together(structures)
+        if not structures and not self.closed:
+            devices = self._thread.run_function(self._linked)
+        return PeerStatus(self.device, self.url, self.fingerprint, devices, tuple(structures))
+
+    def _linked(self) -> tuple[DeviceStatus, ...]:
+        """Return who is connected, where no structures are shared."""
+        devices = [connection.device(NOT_KEPT) for connection in self._connections if connection.is_ready]
+        return tuple(
+            replace(status_of(device, Coverage(), reason="no structures are shared"), connected=True)
+            for device in sorted(devices, key=lambda device: device.name)
+        )
+
+    def on_status(self, callback: Callable[[PeerStatus], object]) -> StatusSubscription:
+        """Call back with ``status()`` whenever it has changed: a device came or went, confirmed or is behind.
+
+        Return a subscription: call it, or use it as a context manager, to end it. Callbacks run one after the
+        other in a thread of their own, which holds no locks; several changes within a moment are one call. What a
+        callback raises is logged.
+        """
+        if self.closed:
+            raise UsageError("this peer is closed; make a new one")
+        self.watch_status(self._status_watch.poke)
+        return self._status_watch.add(callback)
+
+    def watch_status(self, listener: Callable[[], None]) -> None:
+        """Call a function, which must be quick, in the peer's thread whenever the status may have changed."""
+        if listener not in self._status_listeners:
+            self._status_listeners = (*self._status_listeners, listener)
+
+    def unwatch_status(self, listener: Callable[[], None]) -> None:
+        """Do not call this function any more."""
+        self._status_listeners = tuple(known for known in self._status_listeners if known != listener)
+
+    def reached(self, name: DocumentId, here: Coverage, known: Sequence[KnownDevice]) -> Reached:
+        """Return how far the devices are that this peer has links to, or should have; from any thread.
+
+        ``here`` is what the document holds, ``known`` what it remembers. A closed peer reaches nobody.
+        """
+        try:
+            return self._thread.run_function(self._reached, name, here, known)
+        except UsageError:
+            return Reached()
+
+    def _reached(self, name: DocumentId, here: Coverage, known: Sequence[KnownDevice]) -> Reached:
+        self._flush()
+        linked = linked_devices(name, here, known, self._connections)
+        ready = {url for connection, url in self._connections.items() if connection.is_ready}
+        unreached = {
+            url: (
+                self._met.get(url) or KnownDevice(NOT_KEPT, address=url),
+                self._unreached.get(url, "it is not connected"),
+            )
+            for url in self._dialling
+            if url not in ready
+        }
+        return Reached(linked, unreached)
+
+    def _tell_status(self) -> None:
+        for listener in self._status_listeners:
+            listener()
+
+    def _save_soon(self, document: SharedDocument) -> None:
+        """Have a document write down what it remembers, in a while and not at every change."""
+        if not self._to_save:
+            asyncio.get_running_loop().call_later(SAVE_SECONDS, self._save)
+        self._to_save.add(document)
+
+    def _save(self) -> None:
+        documents, self._to_save = self._to_save, set()
+        for document in documents:
+            asyncio.get_running_loop().run_in_executor(None, document.save_devices)
+
     # --- links ---------------------------------------------------------------------------------------------
 
     def _dial(self, url: str) -> None:
@@ -274,6 +422,7 @@ class Peer:
                 link = await self._transport.connect(url)
             except LinkClosed as error:
                 self._unreached[url] = error.reason
+                self._tell_status()
                 if isinstance(error, LinkRefused):
                     self._refusals.report(f"to {url}", error.reason)
                 else:
@@ -306,7 +455,14 @@ class Peer:
         """Exchange documents over a link until it is down; returns whether it held for a while."""
         session = Session(self._device_id, self.device, self._limits)
         connection = Connection(
-            link, session, self._documents, pass_on=self._pass_on, changed=self._tell_watchers, flush=self._flush
+            link,
+            session,
+            self._documents,
+            pass_on=self._pass_on,
+            changed=self._tell_watchers,
+            flush=self._flush,
+            save_soon=self._save_soon,
+            url=url,
         )
         if is_one_too_many:
             connection.turn_away(f"{self.device} has {self._limits.max_links} links, and takes no more")
@@ -322,6 +478,8 @@ class Peer:
             logger.exception("The link to %s failed", connection.device_name or url or "a stranger")
         finally:
             del self._connections[connection]
+            if url is not None and connection.device_name:
+                self._met[url] = connection.device(NOT_KEPT)
             self._tell_watchers()
             for document in self._documents.values():
                 document.links_were_down()
@@ -330,10 +488,13 @@ class Peer:
     def _tell_watchers(self) -> None:
         for watcher in self._watchers:
             watcher.set()
+        self._tell_status()
 
-    async def _leave(self) -> None:
+    async def _leave(self, coverages: Mapping[DocumentId, Coverage]) -> None:
         """Send what can be sent, say goodbye, and close everything."""
         self._flush()
+        for name, coverage in coverages.items():
+            self._confirm(name, coverage)
         for connection in self._connections:
             connection.say_goodbye(f"{self.device} closes")
         sent = [asyncio.ensure_future(connection.sent.wait()) for connection in self._connections]

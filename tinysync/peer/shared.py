@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tinysync.model import Delivered, DeviceId, DocumentId, Kind
+    from tinysync.status import Coverage, KnownDevice
 
 
 class SharedDocument(Protocol):
@@ -24,6 +25,25 @@ class SharedDocument(Protocol):
     @property
     def epoch(self) -> int:
         """Its epoch; documents of another one cannot be merged with it."""
+
+    @property
+    def replica(self) -> DeviceId:
+        """Identifies the folder in which it is kept on this device; empty: nothing is kept."""
+
+    def known_devices(self) -> list[KnownDevice]:
+        """Return what is remembered of other devices that have it."""
+
+    def note_device(self, device: KnownDevice) -> None:
+        """Remember how far another device is; ``save_devices`` makes that last."""
+
+    def save_devices(self) -> None:
+        """Write down what was remembered since; may block."""
+
+    def coverage(self) -> Coverage:
+        """Return in short what it holds; may block while a transaction is open.
+
+        All of it was published, and what was delivered its ``done`` was called for.
+        """
 
     def state_vector(self) -> bytes:
         """Return the encoded state vector; may block while a transaction is open."""

@@ -10,7 +10,7 @@ from tinysync.errors import ProtocolError
 from tinysync.protocol.messages import Code, Open, Sync1
 
 if TYPE_CHECKING:
-    from tinysync.model import DocumentId
+    from tinysync.model import DeviceId, DocumentId
     from tinysync.protocol.outflow import Outflow
 
 
@@ -64,10 +64,12 @@ TRANSITIONS: Final[dict[ChannelState, dict[Step, ChannelState]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What both sides have to agree on."""
+    """How one side offers a document."""
 
     kind: str
     epoch: int
+    replica: DeviceId
+    """Who offers it; that is nothing to agree on."""
 
 
 class Channel:
@@ -116,7 +118,7 @@ class Channel:
     def opening(self) -> Open:
         """Return the frame that offers the document."""
         assert self.ours is not None
-        return Open(self.document, self.ours.kind, self.ours.epoch)
+        return Open(self.document, self.ours.kind, self.ours.epoch, self.ours.replica)
 
     def reset(self) -> None:
         """Forget what was exchanged, because the document is not open any more."""

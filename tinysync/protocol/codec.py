@@ -140,6 +140,10 @@ def _device(reader: _Reader) -> str:
     return reader.text(reader.limits.max_device_name)
 
 
+def _replica(reader: _Reader) -> str:
+    return reader.text(reader.limits.max_device_name, empty=True)
+
+
 def _text(reader: _Reader) -> str:
     return reader.text(reader.limits.max_text, empty=True)
 
@@ -160,7 +164,7 @@ _LAYOUT: Final[dict[int, tuple[type[Message], tuple[_Field, ...]]]] = {
             ("limits", _Reader.integers_by_name),
         ),
     ),
-    2: (Open, (("document", _document), ("kind", _code), ("epoch", _Reader.integer))),
+    2: (Open, (("document", _document), ("kind", _code), ("epoch", _Reader.integer), ("replica", _replica))),
     3: (Sync1, (("document", _document), ("state_vector", _Reader.binary))),
     4: (Sync2, (("document", _document), ("seq", _Reader.integer), ("updates", _Reader.binaries))),
     5: (Update, (("document", _document), ("seq", _Reader.integer), ("updates", _Reader.binaries))),

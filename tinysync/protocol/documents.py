@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from tinysync.errors import ProtocolError
+from tinysync.model import NOT_KEPT
 from tinysync.protocol.channel import Channel, ChannelState, Step, Terms
 from tinysync.protocol.events import (
     Acknowledged,
@@ -35,7 +36,7 @@ from tinysync.protocol.outflow import Budget, Outflow, UpdateTooLarge
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tinysync.model import DocumentId, Kind
+    from tinysync.model import DeviceId, DocumentId, Kind
     from tinysync.protocol.limits import Limits
 
 _MAX_DIFFS: Final = 8
@@ -66,10 +67,13 @@ class Documents:
 
     # Commands from the application
 
-    def offer(self, document: DocumentId, kind: Kind, epoch: int) -> None:
-        """Open a document as soon as the peer does. Leads to `DocumentOpened` or `DocumentRefused`."""
+    def offer(self, document: DocumentId, kind: Kind, epoch: int, replica: DeviceId = NOT_KEPT) -> None:
+        """Open a document as soon as the peer does. Leads to `DocumentOpened` or `DocumentRefused`.
+
+        ``replica`` identifies the folder in which this side keeps it; by default it keeps nothing.
+        """
         channel = self._channels.setdefault(document, Channel(document))
-        channel.ours = Terms(kind, epoch)
+        channel.ours = Terms(kind, epoch, replica)
         if channel.state in (ChannelState.IDLE, ChannelState.INVITED):
             self._open(channel)
 
@@ -227,13 +231,14 @@ class Documents:
     def _agree(self, channel: Channel) -> None:
         """Start to exchange a document that both sides have offered, or refuse it."""
         assert self._peer is not None
+        assert channel.theirs is not None
         conflict = channel.conflict()
         if conflict is not None:
             self._refuse(channel, *conflict)
             return
         window = min(self._limits.window, self._peer.window)
         channel.outflow = Outflow(channel.document, window, self._peer.max_frame, self._budget)
-        self._events.append(DocumentOpened(channel.document))
+        self._events.append(DocumentOpened(channel.document, channel.theirs.replica))
 
     def _refuse(self, channel: Channel, code: Code, text: str) -> None:
         channel.ours = None
@@ -289,7 +294,7 @@ class Documents:
         state = channel.step(Step.PEER_OPENS)
         if state is ChannelState.CLOSING:
             return
-        channel.theirs = Terms(message.kind, message.epoch)
+        channel.theirs = Terms(message.kind, message.epoch, message.replica)
         if sum(c.theirs is not None for c in self._channels.values()) > self._limits.max_documents:
             raise ProtocolError(f"the peer opened more than {self._limits.max_documents} documents", Code.TOO_MUCH)
         if state is ChannelState.OPEN:

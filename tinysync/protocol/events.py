@@ -19,9 +19,13 @@ class HelloReceived:
 
 @dataclass(frozen=True, slots=True)
 class DocumentOpened:
-    """Both sides have the document: time for `Session.request_sync`."""
+    """Both sides have the document: time for `Session.request_sync`.
+
+    ``replica`` identifies the folder in which the peer keeps it; empty: it keeps nothing.
+    """
 
     document: DocumentId
+    replica: DeviceId
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,11 +49,15 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """The sender has this document. ``kind`` may be one that the receiver does not know."""
+    """The sender has this document. ``kind`` may be one that the receiver does not know.
+
+    ``replica`` identifies the folder in which the sender keeps it, for good; empty: it keeps nothing.
+    """
 
     document: DocumentId
     kind: str
     epoch: int
+    replica: DeviceId
 
 
 @dataclass(frozen=True, slots=True)

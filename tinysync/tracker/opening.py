@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tinysync.crdt.ids import MAX_VERSION, new_client_id
 from tinysync.crdt.seed import import_content, seed_document
 from tinysync.errors import BadUpdate, KindMismatch, StorageError, UnsupportedValue, UsageError
+from tinysync.storage.devices_file import DevicesFile
 from tinysync.storage.format import Format
 from tinysync.storage.kept_as import check_is_document
 from tinysync.storage.merge import apply_edits
@@ -18,6 +19,7 @@ from tinysync.tracked.local import LocalDocument
 from tinysync.tracked.plain import kind_of
 from tinysync.tracker.database import Database
 from tinysync.tracker.disk import Disk, updates_of
+from tinysync.tracker.known_devices import KnownDevices
 from tinysync.tracker.replica import Replica
 from tinysync.tracker.whole_file import WholeFile
 
@@ -133,6 +135,7 @@ def _open_document(structure: Any, options: _Options, disk: Disk, paths: Paths) 
             disk.compact_if_large(opened, replica)
         else:
             _start(replica, disk, default, status, paths)
+        replica.known = KnownDevices(opened.device, DevicesFile(paths.state))
         disk.view.open(replica, status, opened.device, taken=not opened.records)
         replica.undoing.clear()
         disk.watch(replica)

@@ -15,12 +15,13 @@ from tinysync.errors import (
     StructureClosed,
     UsageError,
 )
-from tinysync.model import Change, Delivered, DeviceId, Outcome
+from tinysync.model import NOT_KEPT, Change, Delivered, DeviceId, Outcome
 from tinysync.tracked.adopt import make_container
 from tinysync.tracked.local import LocalDocument
 from tinysync.tracked.plain import plain
 from tinysync.tracker.calls import Call
 from tinysync.tracker.inbox import Inbox
+from tinysync.tracker.known_devices import KnownDevices
 from tinysync.tracker.lock import TransactionLock
 from tinysync.tracker.notify import Notifier, log_all, raise_all
 from tinysync.tracker.sharing import Sharing
@@ -84,6 +85,8 @@ class Replica:
         """What changed since the last mark; None: there is no mark."""
         self.last_mark: Mark | None = None
         self.inbox = Inbox(dispatch, self.lock.try_acquire, self.lock.release)
+        self.known = KnownDevices(NOT_KEPT)
+        """The other devices that have the structure."""
         self.sharing = Sharing(self)
         self.undoing = Undoing(self)
         self.schema: Schema | None = None
@@ -267,7 +270,7 @@ class Replica:
     def _stop(self, reason: str) -> None:
         """Write no more: what is on disk is whole, what is in memory may not be."""
         self._closed = reason
-        self.sharing.close()
+        self.sharing.close(failed=True)
         if self.disk is not None:
             self.disk.abandon()
             self.disk = None

@@ -11,14 +11,19 @@ from tinysync.crdt.portions import portions
 from tinysync.crdt.seed import EPOCH
 from tinysync.errors import StructureClosed, UsageError
 from tinysync.model import DocumentId, Outcome
+from tinysync.status import Coverage, SyncStatus, all_devices
+from tinysync.tracked.local import LocalDocument
+from tinysync.tracker.status_watch import StatusWatch
 from tinysync.transport.eventloop import result_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from concurrent.futures import Future
 
     from tinysync.model import Delivered, DeviceId, Kind
+    from tinysync.status import KnownDevice, Reached
     from tinysync.tracker.replica import Replica
+    from tinysync.tracker.status_watch import StatusSubscription
 
 
 DIGEST_BUDGET: Final = 500
@@ -35,7 +40,7 @@ class SharingPeer(Protocol):
     def share(self, document: Shared) -> None:
         """Offer the document on all links."""
 
-    def unshare(self, name: DocumentId) -> None:
+    def unshare(self, name: DocumentId, coverage: Coverage | None = None) -> None:
         """Offer it no more, after sending what was published."""
 
     def publish(self, name: DocumentId, updates: list[bytes]) -> None:
@@ -46,6 +51,15 @@ class SharingPeer(Protocol):
 
     def begin_wait_synced(self, name: DocumentId, timeout: float | None = None) -> Future[None]:
         """Begin what ``wait_synced`` does, and return its end to come."""
+
+    def reached(self, name: DocumentId, here: Coverage, known: Sequence[KnownDevice]) -> Reached:
+        """Return how far the devices are that it has links to, or should have."""
+
+    def watch_status(self, listener: Callable[[], None]) -> None:
+        """Call a function whenever the status may have changed."""
+
+    def unwatch_status(self, listener: Callable[[], None]) -> None:
+        """Do not call this function any more."""
 
     def close(self) -> None:
         """Close all links."""
@@ -63,6 +77,24 @@ class Shared:
         self.name = name
         self.kind: Kind = replica.kind
         self.epoch = EPOCH
+        self.replica = replica.known.here
+
+    def known_devices(self) -> list[KnownDevice]:
+        """Return what is remembered of other devices."""
+        return self._replica.known.all()
+
+    def note_device(self, device: KnownDevice) -> None:
+        """Remember how far another device is."""
+        self._replica.known.note(device)
+
+    def save_devices(self) -> None:
+        """Write down what was remembered since."""
+        self._replica.known.save()
+
+    def coverage(self) -> Coverage:
+        """Return in short what the document holds; waits while a transaction is open."""
+        with self._replica.reading():
+            return self._replica.document.coverage()
 
     def state_vector(self) -> bytes:
         """Return the document's encoded state vector; waits while a transaction is open."""
@@ -127,6 +159,7 @@ class Sharing:
         self._peers: list[tuple[SharingPeer, str | None]] = []
         """Peers, with the address for those that were made to join one; they are closed with the structure."""
         self._name = DocumentId(replica.name or "")
+        self._watch: StatusWatch | None = None
 
     def has_joined(self, address: str) -> bool:
         """Tell whether there is a peer already that was made to join this address."""
@@ -150,12 +183,36 @@ class Sharing:
         except BaseException:
             self._peers.remove((peer, joined))
             raise
+        if self._watch is not None:
+            peer.watch_status(self._watch.poke)
+            self._watch.poke()
 
     def publish(self, updates: list[bytes], source: SharingPeer | None = None) -> None:
         """Send what was written here, or delivered by the peer ``source``, on the links of all other peers."""
         for peer, _ in self._peers:
             if peer is not source:
                 peer.publish(self._name, updates)
+
+    def status(self) -> SyncStatus:
+        """Return how far the other devices are."""
+        here = Coverage()
+        if not isinstance(self._replica._document, LocalDocument):
+            with self._replica.reading():
+                here = self._replica.document.coverage()
+        known = self._replica.known.all()
+        reached = [peer.reached(self._name, here, known) for peer, _ in self._peers if not peer.closed]
+        return SyncStatus(self._replica.name, all_devices(here, known, reached))
+
+    def on_status(self, callback: Callable[[SyncStatus], object]) -> StatusSubscription:
+        """Call back with the status whenever it has changed."""
+        if self._replica.closed:
+            raise StructureClosed(f"cannot watch the peers of {self._name!r}: it is closed; track it again")
+        if self._watch is None:
+            name = f"tinysync-status-{self._name}"
+            self._watch = StatusWatch(self.status, name, self._replica.inbox.dispatch)
+            for peer, _ in self._peers:
+                peer.watch_status(self._watch.poke)
+        return self._watch.add(callback)
 
     def _open_peers(self) -> list[SharingPeer]:
         """Return the peers that can be waited for."""
@@ -218,11 +275,19 @@ class Sharing:
         if answers[0] is not None:
             raise answers[0]
 
-    def close(self) -> None:
-        """Leave all peers."""
+    def close(self, *, failed: bool = False) -> None:
+        """Leave all peers; ``failed``: the document cannot be read."""
         peers, self._peers = self._peers, []
+        coverage = None
+        if peers and not failed:
+            with self._replica.reading():
+                coverage = self._replica.document.coverage()
+        if self._watch is not None:
+            self._watch.close()
         for peer, joined in peers:
-            if joined is None:
-                peer.unshare(self._name)
-            else:
+            if self._watch is not None:
+                peer.unwatch_status(self._watch.poke)
+            peer.unshare(self._name, coverage)
+            if joined is not None:
                 peer.close()
+        self._replica.known.close()

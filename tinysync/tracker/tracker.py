@@ -11,14 +11,16 @@ from tinysync.tracker.patterns import parse_pattern
 from tinysync.tracker.streaming import ChangeStream
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
     from types import TracebackType
     from typing import Self
 
     from tinysync.model import HistoryEntry, Kind, Path, Undone
+    from tinysync.status import SyncStatus
     from tinysync.tracker.notify import Callback, Subscription
     from tinysync.tracker.replica import Replica
+    from tinysync.tracker.status_watch import StatusSubscription
 
 
 class Tracker:
@@ -309,6 +311,26 @@ class Tracker:
         Changes that arrive meanwhile are applied by the loop, as always.
         """
         await self._replica.sharing.synced(timeout)
+
+    def status(self) -> SyncStatus:
+        """Return how far the other devices are with this structure; printed, it is a table.
+
+        Its ``devices`` has an entry for each device that is connected, that a ``connect`` address leads to, or
+        that was linked before: what each has confirmed to hold in its op log is remembered over restarts, so that
+        ``pending`` and ``durable`` are known while it is offline, too. (After a crash more may count as pending
+        than is, until the devices meet.) Raises TransactionBusy if another asyncio task has a transaction open.
+        """
+        return self._replica.sharing.status()
+
+    def on_status(self, callback: Callable[[SyncStatus], object]) -> StatusSubscription:
+        """Call back with ``status()`` whenever it has changed: a device came or went, confirmed or is behind.
+
+        Return a subscription: call it, or use it as a context manager, to end it. Callbacks run where
+        ``dispatch=`` has changes of others arrive (in asyncio programs the loop), or else in a thread of their
+        own; no lock is held. Several changes within a moment are one call. What a callback raises is logged.
+        Raises StructureClosed.
+        """
+        return self._replica.sharing.on_status(callback)
 
     def close(self) -> None:
         """Write what is to be written, leave the peers and give the files free.

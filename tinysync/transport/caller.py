@@ -24,6 +24,8 @@ class Caller(ClientConnection):
     def __init__(self, *args: Any, security: Security | None, **options: Any) -> None:
         super().__init__(*args, **options)
         self._security = security
+        self.fingerprint = ""
+        """Of the device at the other end, once it is known."""
         self._refusal: LinkRefused | None = None
         self._end: Exception | None = None
 
@@ -32,7 +34,7 @@ class Caller(ClientConnection):
         if self._security is not None:
             certificate = transport.get_extra_info("ssl_object").getpeercert(binary_form=True)
             try:
-                self._security.admit(certificate)
+                self.fingerprint = self._security.admit(certificate)
             except LinkRefused as refusal:
                 self._refusal = refusal
         super().connection_made(transport)

@@ -14,6 +14,10 @@ class Link(Protocol):
     ``send`` and ``receive`` raise LinkClosed once the link is down, for whatever reason.
     """
 
+    @property
+    def fingerprint(self) -> str | None:
+        """That of the device at the other end, which was checked; None without security."""
+
     async def send(self, frame: bytes) -> None:
         """Send a frame; waits while the other side is slow."""
 

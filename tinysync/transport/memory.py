@@ -30,6 +30,7 @@ class MemoryLink:
         """Set when frames arrived or were taken on the other side, or the link went down."""
         self._down = False
         self._other: MemoryLink = self
+        self.fingerprint: str | None = None
 
     @classmethod
     def pair(

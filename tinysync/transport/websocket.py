@@ -52,6 +52,7 @@ class WebSocketLink:
     def __init__(self, socket: ClientConnection | ServerConnection, max_frame: int) -> None:
         self._socket = socket
         self._max_frame = max_frame
+        self.fingerprint: str | None = getattr(socket, "fingerprint", None) or None
 
     async def send(self, frame: bytes) -> None:
         """Send a frame; waits while the other side is slow."""

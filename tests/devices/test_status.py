@@ -1,0 +1,333 @@
+"""Who has what: devices that come and go, and what is remembered of them."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import logging
+import subprocess
+import sys
+import threading
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.peer.devices import DEADLINE, wait_until
+from tinysync import Peer, StructureClosed, UsageError, track, tracker
+
+from .device import synced
+
+
+@pytest.fixture
+def kept(device, tmp_path):
+    """Two linked devices that keep what they have on disk."""
+    laptop = device(tmp_path / "laptop", listen="127.0.0.1:0", device="laptop")
+    return laptop, device(tmp_path / "phone", connect=[laptop.peer.url], device="phone")
+
+
+def only(status):
+    (device,) = status.devices
+    return device
+
+
+def test_devices_in_step(kept):
+    laptop, phone = kept
+    ours, theirs = laptop.track({}), phone.track({})
+    theirs.update(a=1, b=2)
+    synced(theirs)
+    before = datetime.now(UTC)
+    told = only(tracker(theirs).status())
+    assert (told.name, told.connected, told.pending, told.durable, told.synced) == ("laptop", True, 0, True, True)
+    assert told.acked >= 2
+    assert told.address == laptop.peer.url
+    assert told.last_seen is not None
+    assert timedelta(0) <= told.last_seen - before < timedelta(seconds=DEADLINE)
+    assert told.reason == ""
+    other = only(tracker(ours).status())
+    assert (other.name, other.address) == ("phone", None)
+    assert other.id != told.id
+    # What it is: the folder of state, known on both sides.
+    assert told.id == tracker(ours)._replica.known.here
+    assert tracker(theirs).status().synced
+    assert tracker(theirs).status().durable
+
+
+def test_a_device_that_was_never_there(device):
+    phone = device(connect=["ws://127.0.0.1:9"], device="phone")
+    todo = phone.track({"a": 1})
+    wait_until(lambda: "nobody" in only(tracker(todo).status()).reason)
+    told = only(tracker(todo).status())
+    assert (told.name, told.id, told.last_seen, told.connected) == ("", None, None, False)
+    assert told.pending > 0
+    assert told.acked == 0
+    assert not told.durable
+    assert "127.0.0.1:9" in str(tracker(todo).status())
+    assert "nobody answers" in str(tracker(todo).status())
+
+
+def test_no_other_device():
+    alone = track({}, persist=False)
+    assert tracker(alone).status().devices == ()
+    assert not tracker(alone).status().synced
+    assert "no other devices" in str(tracker(alone).status())
+
+
+def test_changes_that_are_pending_are_counted_while_offline_and_after_a_restart(kept, tmp_path):
+    laptop, phone = kept
+    ours, theirs = laptop.track({}), phone.track({"old": 0, "gone": 1})
+    synced(theirs)
+    phone.peer.close()
+    assert only(tracker(theirs).status()).pending == 0
+    theirs.a = 1
+    theirs.b = 2
+    theirs.old = 3
+    del theirs["gone"]
+    told = only(tracker(theirs).status())
+    # Each is one change: written anew, overwritten, deleted.
+    assert told.pending == 4
+    assert (told.name, told.connected, told.durable, told.reason) == (
+        "laptop",
+        False,
+        False,
+        "it is not connected",
+    )
+    tracker(theirs).close()
+    again = track({}, "todo", folder=tmp_path / "phone")
+    try:
+        after = only(tracker(again).status())
+        assert (after, after.last_seen) == (told, told.last_seen)
+        phone.peer = Peer(connect=[laptop.peer.url], device="phone")
+        assert track({}, "todo", folder=tmp_path / "phone", sync=phone.peer) is again
+        synced(again)
+        told = only(tracker(again).status())
+        assert (told.pending, told.synced, told.durable) == (0, True, True)
+    finally:
+        tracker(again).close()
+    assert ours.a == 1
+
+
+@pytest.mark.parametrize("close_first", ["structure", "peer"])
+def test_what_was_confirmed_is_remembered_by_who_closes_right_after(kept, tmp_path, close_first):
+    laptop, phone = kept
+    laptop.track({})
+    theirs = phone.track({"a": 0})
+    theirs.a = 1
+    del theirs["a"]
+    synced(theirs)
+    if close_first == "peer":
+        phone.peer.close()
+    tracker(theirs).close()
+    again = track({}, "todo", folder=tmp_path / "phone")
+    told = only(tracker(again).status())
+    tracker(again).close()
+    assert (told.pending, told.durable, told.name) == (0, True, "laptop")
+    assert told.last_seen is not None
+
+
+def test_a_deletion_alone_is_pending(kept):
+    laptop, phone = kept
+    laptop.track([1])
+    theirs = phone.track([1])
+    synced(theirs)
+    phone.peer.close()
+    del theirs[0]
+    assert only(tracker(theirs).status()).pending == 1
+
+
+def test_a_device_that_keeps_nothing_is_not_durable_and_not_remembered(device, tmp_path):
+    laptop = device(listen="127.0.0.1:0", device="laptop")
+    phone = device(tmp_path, connect=[laptop.peer.url], device="phone")
+    laptop.track({})
+    theirs = phone.track({})
+    theirs.a = 1
+    synced(theirs)
+    told = only(tracker(theirs).status())
+    assert (told.id, told.pending, told.synced, told.durable) == (None, 0, True, False)
+    phone.peer.close()
+    assert tracker(theirs).status().devices == ()
+
+
+def test_a_device_that_refuses_says_why(device):
+    laptop = device(listen="127.0.0.1:0", device="laptop")
+    phone = device(connect=[laptop.peer.url], device="phone")
+    laptop.track([])
+    theirs = phone.track({})
+    wait_until(lambda: "it is a" in only(tracker(theirs).status()).reason)
+    told = only(tracker(theirs).status())
+    assert (told.name, told.connected, told.durable) == ("laptop", False, False)
+
+
+def test_a_device_that_does_not_share_it(device):
+    laptop = device(listen="127.0.0.1:0", device="laptop")
+    phone = device(connect=[laptop.peer.url], device="phone")
+    theirs = phone.track({})
+    wait_until(lambda: "does not share 'todo'" in only(tracker(theirs).status()).reason)
+    assert tracker(theirs).status().devices[0].name == "laptop"
+    assert laptop.peer.status().devices[0].name == "phone"
+    assert laptop.peer.status().devices[0].connected
+
+
+def test_events_tell_of_changes_only(device, tmp_path):
+    laptop = device(tmp_path / "laptop", listen="127.0.0.1:0", device="laptop")
+    ours = laptop.track({})
+    heard: list = []
+    arrived = threading.Condition()
+
+    def hear(status):
+        with arrived:
+            heard.append(status)
+            arrived.notify_all()
+        # Whatever is asked in a callback is answered.
+        assert tracker(ours).status() is not None
+        assert laptop.peer.connected_devices() is not None
+
+    def until(condition):
+        with arrived:
+            assert arrived.wait_for(lambda: any(condition(status) for status in heard), DEADLINE), heard
+
+    stop = tracker(ours).on_status(hear)
+    phone = device(tmp_path / "phone", connect=[laptop.peer.url], device="phone")
+    theirs = phone.track({})
+    until(lambda status: status.synced)
+    phone.peer.close()
+    until(lambda status: status.devices and not status.devices[0].connected)
+    ours.a = 1
+    until(lambda status: status.pending == 1)
+    with arrived:
+        assert all(one != following for one, following in itertools.pairwise(heard))
+        heard.clear()
+    stop()
+    stop()
+    ours.b = 1
+    assert tracker(ours).status().pending == 2
+    assert not heard
+    assert theirs == {}
+
+
+def test_events_of_a_peer(device):
+    laptop = device(listen="127.0.0.1:0", device="laptop")
+    came, went = threading.Event(), threading.Event()
+
+    def hear(status):
+        names = [one.name for one in status.devices if one.connected]
+        (came if names == ["phone"] else went).set()
+
+    with laptop.peer.on_status(hear):
+        phone = device(connect=[laptop.peer.url], device="phone")
+        assert came.wait(DEADLINE)
+        went.clear()
+        phone.peer.close()
+        assert went.wait(DEADLINE)
+    laptop.peer.close()
+    with pytest.raises(UsageError, match="closed"):
+        laptop.peer.on_status(hear)
+
+
+def test_a_callback_that_fails_is_logged_and_the_others_are_called(device, caplog):
+    laptop = device(listen="127.0.0.1:0", device="laptop")
+    ours = laptop.track({})
+    heard = threading.Event()
+
+    def fail(_status):
+        raise ValueError("no")
+
+    with tracker(ours).on_status(fail), tracker(ours).on_status(lambda _: heard.set()), caplog.at_level("ERROR"):
+        phone = device(connect=[laptop.peer.url], device="phone")
+        phone.track({})
+        assert heard.wait(DEADLINE)
+    assert "callback for the status" in caplog.text
+    tracker(ours).close()
+    with pytest.raises(StructureClosed):
+        tracker(ours).on_status(fail)
+
+
+def test_a_peer_tells_of_all_structures(kept):
+    laptop, phone = kept
+    for name in ("one", "two"):
+        laptop.track({}, name)
+        theirs = phone.track({}, name)
+        theirs.a = 1
+        synced(theirs)
+    status = phone.peer.status()
+    assert [one.name for one in status.structures] == ["one", "two"]
+    assert only(status).name == "laptop"
+    assert only(status).synced
+    assert status.synced
+    assert "laptop" in str(status)
+    phone.peer.close()
+    status = phone.peer.status()
+    assert [one.devices[0].pending for one in status.structures] == [0, 0]
+    assert not status.synced
+
+
+def test_a_damaged_note_is_reported_and_made_anew(kept, tmp_path, caplog):
+    laptop, phone = kept
+    laptop.track({})
+    theirs = phone.track({})
+    theirs.a = 1
+    synced(theirs)
+    phone.peer.close()
+    tracker(theirs).close()
+    (file,) = (tmp_path / "phone").rglob("peers")
+    note = json.loads(file.read_text())
+    assert [entry["name"] for entry in note["devices"].values()] == ["laptop"]
+    for damaged in (b"", b"{", b"[]", b'{"version": 1, "devices": {"x": {}}}', b"\xff"):
+        file.write_bytes(damaged)
+        with caplog.at_level(logging.WARNING):
+            again = track({}, "todo", folder=tmp_path / "phone")
+        assert "cannot be read" in caplog.text
+        caplog.clear()
+        assert tracker(again).status().devices == ()
+        tracker(again).close()
+
+
+PROGRAM = """
+import sys
+from tinysync import Peer, track, tracker
+peer = Peer(connect=[sys.argv[1]], device="phone")
+todo = track({}, "todo", folder=sys.argv[2], sync=peer)
+todo.a = 1
+tracker(todo).wait_synced(20)
+"""
+
+
+def test_a_program_that_just_ends_remembers(device, tmp_path):
+    laptop = device(tmp_path / "laptop", listen="127.0.0.1:0", device="laptop")
+    laptop.track({})
+    subprocess.run([sys.executable, "-c", PROGRAM, laptop.peer.url, tmp_path / "phone"], check=True, timeout=60)
+    again = track({}, "todo", folder=tmp_path / "phone")
+    told = only(tracker(again).status())
+    tracker(again).close()
+    assert (told.name, told.pending, told.durable) == ("laptop", 0, True)
+
+
+def test_with_asyncio_the_loop_calls_back(device):
+    laptop = device(listen="127.0.0.1:0", device="laptop")
+
+    async def main():
+        ours = laptop.track({})
+        heard = asyncio.get_running_loop().create_future()
+
+        def hear(status):
+            assert asyncio.get_running_loop()
+            if status.synced and not heard.done():
+                heard.set_result(status)
+
+        with tracker(ours).on_status(hear):
+            phone = await asyncio.to_thread(device, connect=[laptop.peer.url], device="phone")
+            await asyncio.to_thread(phone.track, {})
+            return await asyncio.wait_for(heard, DEADLINE)
+
+    assert asyncio.run(main()).devices[0].name == "phone"
+
+
+def test_one_device_over_two_links_is_told_once(device, tmp_path):
+    laptop = device(tmp_path / "laptop", listen="127.0.0.1:0", device="laptop")
+    phone = device(tmp_path / "phone", listen="127.0.0.1:0", connect=[laptop.peer.url], device="phone")
+    ours, theirs = laptop.track({}), phone.track({})
+    laptop.peer.connect(phone.peer.url)
+    theirs.a = 1
+    synced(ours, theirs)
+    assert only(tracker(ours).status()).synced
+    assert only(tracker(theirs).status()).synced

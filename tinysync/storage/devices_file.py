@@ -1,0 +1,116 @@
+"""What a structure knows of other devices: a small file in its state folder.
+
+It is a note, not part of the state: where it is missing or behind, more counts as unconfirmed than is, until the
+devices meet. Several processes may have it open; of each device, the latest note counts.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from tinysync.model import DeviceId
+from tinysync.status import Coverage, KnownDevice
+from tinysync.storage.atomic import replace_file
+from tinysync.storage.lock import FileLock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+logger = logging.getLogger("tinysync")
+
+FILE: Final = "peers"
+MAX_DEVICES: Final = 1000
+"""Of more the file keeps those that were seen last."""
+_VERSION: Final = 1
+_ATTEMPTS: Final = 20
+_WAIT: Final = 0.01
+
+
+class DevicesFile:
+    """The file ``peers`` of a state folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / FILE
+        self._lock = FileLock(folder / f"{FILE}.lock")
+
+    def read(self) -> dict[DeviceId, KnownDevice]:
+        """Return what the file holds; nothing if there is none, or, with a warning in the log, it is damaged."""
+        try:
+            content = json.loads(self._path.read_bytes())
+            if content["version"] != _VERSION:
+                return {}
+            return {DeviceId(name): _known(name, entry) for name, entry in content["devices"].items()}
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
+            logger.warning(
+                "%s cannot be read (%s): what other devices have confirmed counts as unconfirmed until they are"
+                " connected",
+                self._path,
+                error,
+            )
+            return {}
+
+    def write(self, devices: Iterable[KnownDevice]) -> None:
+        """Bring notes into the file, in one step; raises OSError. Another process that hangs is not waited for."""
+        for _ in range(_ATTEMPTS):
+            if self._lock.try_acquire():
+                break
+            time.sleep(_WAIT)
+        else:
+            raise BlockingIOError(f"another process holds {self._path}")
+        try:
+            merged = self.read()
+            for device in devices:
+                known = merged.get(device.replica)
+                if known is None or _time(known) <= _time(device):
+                    merged[device.replica] = device
+            latest = sorted(merged.values(), key=_time)[-MAX_DEVICES:]
+            content = {"version": _VERSION, "devices": {device.replica: _entry(device) for device in latest}}
+            replace_file(self._path, json.dumps(content, indent=1).encode(), "os")
+        finally:
+            self._lock.release()
+
+    def close(self) -> None:
+        """Give the file free."""
+        self._lock.close()
+
+
+def _time(device: KnownDevice) -> float:
+    return device.seen.timestamp() if device.seen is not None else 0.0
+
+
+def _entry(device: KnownDevice) -> dict[str, Any]:
+    clocks = b"".join(
+        client.to_bytes(8, "big") + clock.to_bytes(4, "big") for client, clock in device.coverage.clocks.items()
+    )
+    return {
+        "name": device.name,
+        "fingerprint": device.fingerprint,
+        "address": device.address,
+        "seen": _time(device),
+        "clocks": base64.b64encode(clocks).decode(),
+        "deleted": device.coverage.deleted,
+    }
+
+
+def _known(replica: str, entry: dict[str, Any]) -> KnownDevice:
+    packed = base64.b64decode(entry["clocks"], validate=True)
+    clocks = {
+        int.from_bytes(packed[at : at + 8], "big"): int.from_bytes(packed[at + 8 : at + 12], "big")
+        for at in range(0, len(packed), 12)
+    }
+    return KnownDevice(
+        DeviceId(replica),
+        str(entry["name"]),
+        entry["fingerprint"],
+        entry["address"],
+        datetime.fromtimestamp(entry["seen"], UTC),
+        Coverage(clocks, int(entry["deleted"])),
+    )

@@ -1,0 +1,63 @@
+"""What a structure knows of the other devices that have it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tinysync.model import DeviceId
+    from tinysync.status import KnownDevice
+    from tinysync.storage.devices_file import DevicesFile
+
+logger = logging.getLogger("tinysync")
+
+
+class KnownDevices:
+    """The devices that a structure was shared with, and what each has confirmed; used from any thread.
+
+    ``file`` keeps it over restarts; None: nothing does. ``here`` identifies this device's own state folder.
+    """
+
+    def __init__(self, here: DeviceId, file: DevicesFile | None = None) -> None:
+        self.here = here
+        self._file = file
+        self._lock = threading.Lock()
+        self._saving = threading.Lock()
+        self._known: dict[DeviceId, KnownDevice] = file.read() if file is not None else {}
+        self._unsaved: dict[DeviceId, KnownDevice] = {}
+
+    def all(self) -> list[KnownDevice]:
+        """Return what is known of each."""
+        with self._lock:
+            return list(self._known.values())
+
+    def note(self, device: KnownDevice) -> None:
+        """Note how far a device is; ``save`` makes it last."""
+        with self._lock:
+            self._known[device.replica] = self._unsaved[device.replica] = device
+
+    def save(self) -> None:
+        """Write what was noted since, if there is a file; what fails is logged and tried again the next time."""
+        if self._file is None:
+            return
+        with self._saving:
+            with self._lock:
+                unsaved, self._unsaved = self._unsaved, {}
+            if not unsaved:
+                return
+            try:
+                self._file.write(unsaved.values())
+            except OSError as error:
+                logger.info("Could not note what other devices have confirmed: %s", error)
+                with self._lock:
+                    self._unsaved = {**unsaved, **self._unsaved}
+
+    def close(self) -> None:
+        """Save, and give the file free; nothing is saved after that."""
+        self.save()
+        with self._saving:
+            if self._file is not None:
+                self._file.close()
+                self._file = None
