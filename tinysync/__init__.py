@@ -47,6 +47,7 @@ from tinysync.tracked.lazy import LazyDict
 from tinysync.tracked.lists import ListWrapper
 from tinysync.tracked.sets import SetWrapper
 from tinysync.tracker import Mark, Subscription, Tracker
+from tinysync.tracker.presence import Presence, PresenceChange, Present
 from tinysync.tracker.streaming import ChangeStream
 
 __all__ = [
@@ -85,6 +86,9 @@ __all__ = [
     "PeerRefused",
     "PeerStatus",
     "Pickle",
+    "Presence",
+    "PresenceChange",
+    "Present",
     "ProtocolError",
     "SQLite",
     "SetWrapper",

@@ -97,6 +97,18 @@ class Blobs:
     def links_were_down(self) -> None:
         self.cuts += 1
 
+    def greet(self):
+        return {}
+
+    def receive_presence(self, update, source) -> None:
+        pass
+
+    def presence_lost(self, source) -> None:
+        pass
+
+    def tick_presence(self) -> bool:
+        return False
+
     # What a program does
 
     def add(self, *contents: bytes) -> list[bytes]:

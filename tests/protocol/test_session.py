@@ -344,7 +344,7 @@ def test_an_answer_that_nobody_waits_for_any_more_is_not_sent():
 def test_commands_for_a_document_that_is_not_open_do_nothing():
     session = opened()
     session.documents.send_updates("other", [b"x"])
-    session.documents.send_awareness("other", b"x")
+    session.documents.send_awareness("other", {1: b"x"})
     session.documents.acknowledge("other", 1)
     session.documents.withdraw("other")
     assert session.documents.request_sync("other", b"") == 0
@@ -356,10 +356,10 @@ def test_commands_for_a_document_that_is_not_open_do_nothing():
 def test_only_the_latest_awareness_is_sent():
     wire = Wire()
     wire.open()
-    for state in (b"here", b"there"):
-        wire.ends[0].documents.send_awareness("todo", state)
+    for entries in ({1: b"here", 2: b"two"}, {1: b"there"}):
+        wire.ends[0].documents.send_awareness("todo", entries)
     wire.settle()
-    assert wire.take(1, AwarenessReceived) == [AwarenessReceived("todo", b"there")]
+    assert wire.take(1, AwarenessReceived) == [AwarenessReceived("todo", b"\x02theretwo")]
 
 
 # Backpressure

@@ -24,6 +24,7 @@ from tinysync.model import DeviceId, DocumentId
 from tinysync.peer.opened import OpenDocument
 from tinysync.protocol.events import (
     Acknowledged,
+    AwarenessReceived,
     DigestReceived,
     DocumentClosed,
     DocumentOpened,
@@ -64,7 +65,8 @@ class Connection:
 
     ``documents`` are those that the peer shares, ``pass_on`` is called with updates that were new here,
     ``changed`` after anything that somebody may be waiting for, ``flush`` to have the session given all that
-    was published, and ``save_soon`` when a document was told what is to be remembered. ``url`` is the address that
+    was published, ``save_soon`` when a document was told what is to be remembered, and ``present`` when it was
+    told who is there. ``url`` is the address that
     was connected to, None for a link that came in.
     """
 
@@ -78,6 +80,7 @@ class Connection:
         changed: Callable[[], None],
         flush: Callable[[], None],
         save_soon: Callable[[SharedDocument], None],
+        present: Callable[[], None],
         url: str | None = None,
     ) -> None:
         self.session = session
@@ -99,6 +102,7 @@ class Connection:
         self._changed = changed
         self.flush = flush
         self._save_soon = save_soon
+        self._present = present
         self._url = url
         self._greeting = asyncio.timeout(GREETING_SECONDS)
         self._retries: dict[DocumentId, Backoff] = {}
@@ -201,6 +205,7 @@ class Connection:
         for opened in self.opened.values():
             opened.confirmation.close()
             self._note_seen(opened)
+            opened.document.presence_lost(self)
         self.session.close("the link is closed")
         self.pump()
         try:
@@ -348,6 +353,7 @@ class Connection:
         if opened is not None:
             opened.close(deliver_rest=deliver_rest)
             self._note_seen(opened)
+            opened.document.presence_lost(self)
         self.delivered()
 
     def _handle_all(self, events: list[Event]) -> None:
@@ -358,17 +364,6 @@ class Connection:
 
     def _handle(self, event: Event) -> None:
         match event:
-            case UpdatesReceived(name, _, _, _) if name in self.opened:
-                self.opened[name].arrived(event)
-            case SyncRequested(name, state_vector) if name in self.opened:
-                self.opened[name].answer(state_vector)
-            case DigestReceived(name, _, _, _) if name in self.opened:
-                self.opened[name].comparison.received(event)
-            case Acknowledged(name, _):
-                self.failures.pop(name, None)
-                if name in self.opened:
-                    self.opened[name].comparison.stir()
-                    self.opened[name].confirmation.stir()
             case HelloReceived(_, name):
                 self._greeting.reschedule(None)
                 self._link.trust()
@@ -380,6 +375,7 @@ class Connection:
                 self.opened[name] = opened
                 self._note_seen(opened)
                 opened.sync()
+                self.session.documents.send_awareness(name, opened.document.greet())
             case DocumentClosed(name, code, text):
                 self._close_document(name, deliver_rest=True)
                 if code == Code.FAILED:
@@ -389,6 +385,26 @@ class Connection:
                 self._note_refusal(name, code, text)
             case PeerErred(_, text) | PeerLeft(text):
                 raise LinkClosed(f"{self.device_name or 'the peer'} closed the link: {text}")
+            case _:
+                self._handle_of_document(event)
+
+    def _handle_of_document(self, event: Event) -> None:
+        """Take in what concerns a document that is open."""
+        match event:
+            case UpdatesReceived(name, _, _, _) if name in self.opened:
+                self.opened[name].arrived(event)
+            case SyncRequested(name, state_vector) if name in self.opened:
+                self.opened[name].answer(state_vector)
+            case DigestReceived(name, _, _, _) if name in self.opened:
+                self.opened[name].comparison.received(event)
+            case AwarenessReceived(name, update) if name in self.opened:
+                self.opened[name].document.receive_presence(update, self)
+                self._present()
+            case Acknowledged(name, _):
+                self.failures.pop(name, None)
+                if name in self.opened:
+                    self.opened[name].comparison.stir()
+                    self.opened[name].confirmation.stir()
 
     def _note_refusal(self, name: DocumentId, code: str, text: str) -> None:
         message = f"{name!r} cannot be shared with {self.device_name}: {text}"

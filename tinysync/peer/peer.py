@@ -65,6 +65,8 @@ GOODBYE_SECONDS: Final = 2.0
 """How long ``close`` waits for slow links to take what is left to send."""
 SAVE_SECONDS: Final = 2.0
 """How long what is remembered of other devices may wait to be written down."""
+TICK_SECONDS: Final = 3.0
+"""How often it is looked which passing states are to be renewed or forgotten."""
 STEADY_SECONDS: Final = 5.0
 """A link that held for so long is worth a quick attempt when it breaks."""
 
@@ -135,6 +137,7 @@ class Peer:
         """Documents that remember something that was not written down yet."""
         self._status_listeners: tuple[Callable[[], None], ...] = ()
         self._status_watch = StatusWatch(self.status, f"tinysync-status-{self.device}")
+        self._tick_is_due = False
         self._hurry = asyncio.Event()
         """Set to have all attempts to connect made now."""
         self.closed = False
@@ -408,6 +411,31 @@ class Peer:
         for document in documents:
             asyncio.get_running_loop().run_in_executor(None, document.save_devices)
 
+    # --- presence ------------------------------------------------------------------------------------------
+
+    def publish_presence(self, name: DocumentId, entries: dict[int, bytes], source: object = None) -> None:
+        """Tell passing states on all links but the one that they came from; cheap, from any thread."""
+        self._thread.call(self._send_presence, name, entries, source)
+
+    def _send_presence(self, name: DocumentId, entries: dict[int, bytes], source: object) -> None:
+        for connection in self._connections:
+            if connection is not source:
+                connection.session.documents.send_awareness(name, entries)
+                connection.pump_soon()
+        self._tick_soon()
+
+    def _tick_soon(self) -> None:
+        """Look in a while what of the passing states is to be renewed, or forgotten."""
+        if not self._tick_is_due:
+            self._tick_is_due = True
+            asyncio.get_running_loop().call_later(TICK_SECONDS, self._tick)
+
+    def _tick(self) -> None:
+        self._tick_is_due = False
+        alive = [document.tick_presence() for document in self._documents.values()]
+        if any(alive):
+            self._tick_soon()
+
     # --- links ---------------------------------------------------------------------------------------------
 
     def _dial(self, url: str) -> None:
@@ -462,6 +490,7 @@ class Peer:
             changed=self._tell_watchers,
             flush=self._flush,
             save_soon=self._save_soon,
+            present=self._tick_soon,
             url=url,
         )
         if is_one_too_many:

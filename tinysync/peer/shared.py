@@ -73,5 +73,17 @@ class SharedDocument(Protocol):
         from any thread.
         """
 
+    def greet(self) -> dict[int, bytes]:
+        """Return the passing states that a peer is to be told for which the document was opened just now."""
+
+    def receive_presence(self, update: bytes, source: object) -> None:
+        """Take in passing states that came over the link ``source``; raises ProtocolError."""
+
+    def presence_lost(self, source: object) -> None:
+        """Note that a link is down."""
+
+    def tick_presence(self) -> bool:
+        """Renew and forget what is due; return whether there is anybody, so that it has to be called again."""
+
     def links_were_down(self) -> None:
         """Note that the document may have been edited on both sides of a link that was down."""

@@ -84,8 +84,8 @@ class Channel:
         self.ours: Terms | None = None
         self.theirs: Terms | None = None
         self.outflow: Outflow | None = None
-        self.awareness: bytes | None = None
-        """Ours, waiting to be sent."""
+        self.awareness: dict[int, bytes] = {}
+        """Passing states that wait to be sent, by client."""
         self.received_seq = 0
         self.acknowledged_seq = 0
         """Up to where this side may acknowledge."""
@@ -124,7 +124,8 @@ class Channel:
         """Forget what was exchanged, because the document is not open any more."""
         if self.outflow is not None:
             self.outflow.discard()
-        self.theirs = self.outflow = self.awareness = self._next_request = None
+        self.theirs = self.outflow = self._next_request = None
+        self.awareness = {}
         self.received_seq = self.acknowledged_seq = self._sent_ack = 0
         self._requested = self._answered = 0
 

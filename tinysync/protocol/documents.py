@@ -32,6 +32,7 @@ from tinysync.protocol.messages import (
     Update,
 )
 from tinysync.protocol.outflow import Budget, Outflow, UpdateTooLarge
+from tinysync.protocol.presence import joined
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -124,11 +125,11 @@ class Documents:
             flows[largest].drop()
             self._lagging[largest] = None
 
-    def send_awareness(self, document: DocumentId, state: bytes) -> None:
-        """Tell passing state; a newer one replaces one that was not sent yet."""
+    def send_awareness(self, document: DocumentId, entries: dict[int, bytes]) -> None:
+        """Tell passing states; a newer one of a client replaces one that was not sent yet."""
         channel = self._open_channel(document)
         if channel is not None:
-            channel.awareness = state
+            channel.awareness.update(entries)
             self._active[document] = None
 
     def in_step(self, document: DocumentId) -> tuple[int, int] | None:
@@ -279,9 +280,9 @@ class Documents:
             )
             return messages
         # What somebody waits for goes first, what only frees memory last.
-        if channel.awareness is not None:
-            messages.append(Awareness(channel.document, channel.awareness))
-            channel.awareness = None
+        if channel.awareness:
+            messages.append(Awareness(channel.document, joined(channel.awareness)))
+            channel.awareness = {}
         seq = channel.take_ack()
         if seq is not None:
             messages.append(Ack(channel.document, seq))

@@ -25,6 +25,10 @@ class Limits:
     """Characters of a document's name."""
     max_device_name: int = 100
     """Characters of a device's id or name."""
+    max_presence: int = 4096
+    """The passing state of one device, as JSON."""
+    max_present: int = 1000
+    """How many devices may show a passing state for one document; more are not seen."""
     max_text: int = 1000
     """Characters of an error's text or a farewell's reason."""
     max_first_frame: int = 64 << 10

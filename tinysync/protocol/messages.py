@@ -96,7 +96,7 @@ class Ack:
 
 @dataclass(frozen=True, slots=True)
 class Awareness:
-    """Passing state of the sender (a cursor, say): neither stored nor acknowledged; the latest one counts."""
+    """Passing states of devices (a cursor, say): neither stored nor acknowledged; see `protocol.presence`."""
 
     document: DocumentId
     state: bytes

@@ -24,6 +24,7 @@ from tinysync.tracker.inbox import Inbox
 from tinysync.tracker.known_devices import KnownDevices
 from tinysync.tracker.lock import TransactionLock
 from tinysync.tracker.notify import Notifier, log_all, raise_all
+from tinysync.tracker.presence import Presence
 from tinysync.tracker.sharing import Sharing
 from tinysync.tracker.tracker import Tracker
 from tinysync.tracker.transaction import Transaction
@@ -88,6 +89,7 @@ class Replica:
         self.known = KnownDevices(NOT_KEPT)
         """The other devices that have the structure."""
         self.sharing = Sharing(self)
+        self.presence = Presence(self)
         self.undoing = Undoing(self)
         self.schema: Schema | None = None
         """The types that edits of this program are checked against, if the structure is a typed one."""

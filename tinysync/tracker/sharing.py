@@ -52,6 +52,13 @@ class SharingPeer(Protocol):
     def begin_wait_synced(self, name: DocumentId, timeout: float | None = None) -> Future[None]:
         """Begin what ``wait_synced`` does, and return its end to come."""
 
+    @property
+    def device(self) -> str:
+        """The name that other devices see."""
+
+    def publish_presence(self, name: DocumentId, entries: dict[int, bytes], source: object = None) -> None:
+        """Tell passing states on all links but the one that they came from; cheap, from any thread."""
+
     def reached(self, name: DocumentId, here: Coverage, known: Sequence[KnownDevice]) -> Reached:
         """Return how far the devices are that it has links to, or should have."""
 
@@ -146,6 +153,22 @@ class Shared:
 
         self._replica.inbox.put(job)
 
+    def greet(self) -> dict[int, bytes]:
+        """Return the passing states that a peer is to be told that shares it from now on."""
+        return self._replica.presence.greet()
+
+    def receive_presence(self, update: bytes, source: object) -> None:
+        """Take in passing states that came over the link ``source``; raises ProtocolError."""
+        self._replica.presence.receive(update, source)
+
+    def presence_lost(self, source: object) -> None:
+        """Note that a link is down."""
+        self._replica.presence.lost(source)
+
+    def tick_presence(self) -> bool:
+        """Renew and forget what is due; return whether there is anybody."""
+        return self._replica.presence.tick()
+
     def links_were_down(self) -> None:
         """Note that the structure may be edited on both sides of a cut link."""
         self._replica.inbox.put(self._replica.document.links_were_down)
@@ -178,6 +201,7 @@ class Sharing:
         _ = self._replica.document  # refused without one
         # Added first: what is written from now on is published, what was written before is in the first diff.
         self._peers.append((peer, joined))
+        self._replica.presence.device = self._replica.presence.device or peer.device
         try:
             peer.share(Shared(self._replica, self._name, partial(self.publish, source=peer)))
         except BaseException:
@@ -192,6 +216,11 @@ class Sharing:
         for peer, _ in self._peers:
             if peer is not source:
                 peer.publish(self._name, updates)
+
+    def publish_presence(self, entries: dict[int, bytes], source: object) -> None:
+        """Tell passing states on all links but the one that they came from."""
+        for peer, _ in tuple(self._peers):
+            peer.publish_presence(self._name, entries, source)
 
     def status(self) -> SyncStatus:
         """Return how far the other devices are."""
@@ -277,6 +306,7 @@ class Sharing:
 
     def close(self, *, failed: bool = False) -> None:
         """Leave all peers; ``failed``: the document cannot be read."""
+        self._replica.presence.close()
         peers, self._peers = self._peers, []
         coverage = None
         if peers and not failed:

@@ -52,10 +52,18 @@ class StatusWatch:
     """Compares a status with what it was whenever it may have changed; its thread runs while somebody listens.
 
     ``look`` returns the status. ``dispatch`` has the callbacks run on a thread of the program's choosing.
+    ``difference`` makes of the status before and the one now what callbacks get: by default it is the one now.
     """
 
-    def __init__(self, look: Callable[[], Any], name: str, dispatch: Dispatch | None = None) -> None:
+    def __init__(
+        self,
+        look: Callable[[], Any],
+        name: str,
+        dispatch: Dispatch | None = None,
+        difference: Callable[[Any, Any], Any] = lambda _, after: after,
+    ) -> None:
         self._look = look
+        self._difference = difference
         self._name = name
         self._dispatch = dispatch
         self._guard = threading.Lock()
@@ -114,8 +122,9 @@ class StatusWatch:
                 logger.exception("Could not look at the status of the peers")
                 continue
             if status != before and not end.is_set():
+                news = self._difference(before, status)
                 before = status
-                self._tell(status)
+                self._tell(news)
 
     def _tell(self, status: Any) -> None:
         for subscription in self._subscriptions:

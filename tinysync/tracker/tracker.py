@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tinysync.model import HistoryEntry, Kind, Path, Undone
     from tinysync.status import SyncStatus
     from tinysync.tracker.notify import Callback, Subscription
+    from tinysync.tracker.presence import Presence
     from tinysync.tracker.replica import Replica
     from tinysync.tracker.status_watch import StatusSubscription
 
@@ -311,6 +312,16 @@ class Tracker:
         Changes that arrive meanwhile are applied by the loop, as always.
         """
         await self._replica.sharing.synced(timeout)
+
+    @property
+    def presence(self) -> Presence:
+        """What this device shows to the others that are there, and what they show: a small dict for each.
+
+        ``tracker(x).presence['cursor'] = 3`` shows it, ``presence.others`` are the other devices, and
+        ``presence.on(callback)`` tells who comes, changes and goes. It is never stored. Offline, nobody else is
+        there.
+        """
+        return self._replica.presence
 
     def status(self) -> SyncStatus:
         """Return how far the other devices are with this structure; printed, it is a table.
