@@ -41,7 +41,7 @@ class Outbox:
     def share(self, document):
         self.shared = document
 
-    def unshare(self, name):
+    def unshare(self, name, coverage=None):
         self.shared = None
 
     def publish(self, name, updates):
