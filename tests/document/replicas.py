@@ -6,6 +6,7 @@ import shutil
 
 from tinysync.crdt.values import encode
 from tinysync.model import DeviceId, Outcome
+from tinysync.status import Reached
 from tinysync.storage.names import document_paths
 from tinysync.tracker import Replica as OpenReplica
 from tinysync.tracker import open_replica
@@ -37,6 +38,8 @@ class Outbox:
     def __init__(self):
         self.shared = None
         self.published = []
+        self.device = "outbox"
+        self.closed = False
 
     def share(self, document):
         self.shared = document
@@ -49,6 +52,17 @@ class Outbox:
 
     def wait_synced(self, name, timeout=None):
         """Nothing is ever on its way."""
+
+    def publish_presence(self, name, entries, source=None):
+        """There are no links."""
+
+    def reached(self, name, here, known):
+        return Reached()
+
+    def watch_status(self, listener):
+        """The status never changes."""
+
+    unwatch_status = watch_status
 
     def close(self):
         """There are no links."""
