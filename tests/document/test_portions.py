@@ -14,7 +14,7 @@ from tests.document.replicas import Replica, same, settle
 from tests.lengths import many
 from tinysync.crdt import portions as cutting
 from tinysync.crdt.check import check_update
-from tinysync.crdt.portions import MAX_JOINED, PORTION_PARTS, portions
+from tinysync.crdt.portions import MAX_JOINED, PORTION_PARTS, TRANSACTION_PARTS, portions
 from tinysync.errors import BadUpdate
 
 START = {"a": {"b": 1, "c": [1, {"a": [2]}, [3]]}, "b": [1, 2, 3], "c": {1, "x"}}
@@ -32,7 +32,7 @@ def test_the_portions_of_an_update_come_to_the_same(done, parts):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cutting, "SMALL_UPDATE", 0)
         patch.setattr(cutting, "PORTION_PARTS", parts)
-        cut = list(portions(one.document.diff()))
+        cut = list(portions([], one.document.diff()))
     fresh = Replica({})
     for portion in cut:
         assert sum(check_update(piece).parts for piece in portion) <= 2 * parts
@@ -44,9 +44,9 @@ def test_the_portions_of_an_update_come_to_the_same(done, parts):
     assert same(fresh.root, one.root)
 
 
-def roundtrip(evil):
+def roundtrip(evil, *, made_in_one_go=False):
     """Apply an update in portions and as it is; the same shows."""
-    cut = list(portions([evil]))
+    cut = list(portions([[evil]]) if made_in_one_go else portions([], [evil]))
     one, other = (Replica({"l": [0]}) for _ in range(2))
     for portion in cut:
         one.document.show(one.document.receive(portion))
@@ -83,7 +83,7 @@ def test_blocks_of_others_come_first():
 def test_many_entries_and_deletions_are_cut():
     count = 2 * PORTION_PARTS
     gone = deletions(*[(client, 0, 1) for client in range(5, 5 + count)])
-    cut = list(portions([update(*[entry(TRUE, key=f"x/{n}") for n in range(count)], deleted=gone)]))
+    cut = list(portions([], [update(*[entry(TRUE, key=f"x/{n}") for n in range(count)], deleted=gone)]))
     assert len(cut) == 6
     infos = [check_update(piece) for piece in chain(*cut)]
     assert sum(info.parts for info in infos) == 3 * count
@@ -92,10 +92,32 @@ def test_many_entries_and_deletions_are_cut():
 
 def test_small_updates_stay_together_and_as_they_are():
     small = [update(entry(TRUE, key=f"x/{n}"), client=n) for n in range(5000)]
-    cut = list(portions(small))
+    cut = list(portions([], small))
     assert [*chain(*cut)] == small
     assert 2 < len(cut) < 50
-    assert list(portions([])) == []
+    assert list(portions([], [])) == []
+
+
+def test_what_was_made_in_one_go_stays_one():
+    count = 3 * PORTION_PARTS
+    apart = [entry(TRUE, key=f"x/{n}") for n in range(count)]
+    gone = deletions(*[(client, 0, 1) for client in range(5, 5 + count)])
+    many_values = [element(values(*[TRUE[2:]] * count), root=f"l:{LIST}")]
+    large = [update(*apart, deleted=gone), update(*many_values, client=2)]
+    small = [update(entry(TRUE, key="y"), client=n) for n in range(3, 5)]
+    cut = list(portions([[small[0]], large, [small[1]]], [update(*apart, client=6)]))
+    assert cut[:2] == [[small[0]], large]
+    assert cut[2][0] == small[1]
+    assert all(sum(check_update(piece).parts for piece in portion) <= PORTION_PARTS + 3 for portion in cut[2:])
+
+
+def test_what_was_made_in_one_go_is_cut_if_it_is_enormous():
+    evil = update(element(values(*[b"\x78"] * (TRANSACTION_PARTS + 1)), root=f"l:{LIST}"))
+    cut = roundtrip(evil, made_in_one_go=True)
+    assert max(check_update(piece).parts for piece in chain(*cut)) <= PORTION_PARTS + 1
+    joined = [element(TRUE, root=f"l:{LIST}"), *(beside(TRUE, left=(1, n)) for n in range(2 * PORTION_PARTS))]
+    (cut,) = roundtrip(update(*joined), made_in_one_go=True)
+    assert sum(check_update(piece).joinable for piece in cut) <= MAX_JOINED
 
 
 @pytest.mark.parametrize(
@@ -105,4 +127,6 @@ def test_small_updates_stay_together_and_as_they_are():
 )
 def test_what_cannot_be_taken_is_refused(evil):
     with pytest.raises(BadUpdate):
-        list(portions([evil]))
+        list(portions([[evil]]))
+    with pytest.raises(BadUpdate):
+        list(portions([], [evil]))

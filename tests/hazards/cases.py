@@ -279,7 +279,7 @@ def memory_of_updates_with_many_parts():
         one_by_one,
         [_update(*entries, client=3)],
     ):
-        for portion in replica.outbox.shared.portions(updates):
+        for portion in replica.outbox.shared.portions([updates], []):
             replica.receive(portion)
     assert len(replica.root["l"]) == 1 + 400_000 + 45_000
     assert grown() - base < 250, grown() - base

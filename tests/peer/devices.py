@@ -7,6 +7,7 @@ import socket
 import threading
 from collections import deque
 from contextlib import contextmanager, suppress
+from itertools import chain
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -83,7 +84,8 @@ class Blobs:
         with self._reading():
             return b"" if self._parked else digest(b"".join(sorted(self._known)))
 
-    def portions(self, updates) -> list[list[bytes]]:
+    def portions(self, transactions, diff) -> list[list[bytes]]:
+        updates = [*chain(*transactions), *diff]
         return [updates[start : start + 100] for start in range(0, len(updates), 100)]
 
     def deliver(self, updates, device, done, ended) -> None:

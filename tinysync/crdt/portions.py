@@ -1,12 +1,14 @@
 """What others send, cut into portions: none keeps the structure busy for long, whatever it is.
 
-The engine joins the neighbouring blocks of a transaction one by one, and copies them each time: thousands in one
-update cost it gigabytes. So they are joined here before it gets them. Nothing else about an update changes.
+What was made in one go stays one, unless it is enormous. The engine joins the neighbouring blocks of a transaction
+one by one, and copies them each time: thousands in one update cost it gigabytes. So they are joined here before it
+gets them. Nothing else about an update changes.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import sys
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tinysync.crdt.blocks import in_order
 from tinysync.crdt.check import ANY, BUFFER, HAS_LEFT, HAS_RIGHT, SIZES, STRING, check_update
@@ -14,7 +16,7 @@ from tinysync.crdt.engine import read_varint, write_varint
 from tinysync.errors import BadUpdate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from tinysync.crdt.blocks import Blocks, Id
     from tinysync.crdt.check import UpdateInfo
@@ -24,48 +26,85 @@ MAX_PARTS: Final = 4_000_000
 PORTION_PARTS: Final = 5000
 """How many of them a portion has, about: what takes a tenth of a second to apply and show."""
 PORTION_BYTES: Final = 1 << 20
+TRANSACTION_PARTS: Final = 100_000
+"""How many of them what was made in one go may have to stay one portion: about what takes two seconds."""
 SMALL_UPDATE: Final = 4096
 """Bytes of an update that cannot do any harm."""
 MAX_JOINED: Final = 64
 """How many blocks the engine may join in one transaction."""
 
 
-def portions(updates: Iterable[bytes]) -> Iterator[list[bytes]]:
+def portions(transactions: Iterable[Sequence[bytes]], diff: Sequence[bytes] = ()) -> Iterator[list[bytes]]:
     """Return what comes to the same as some updates, in portions to apply one after another.
 
-    An update with many parts is cut into several. Raises BadUpdate if one is too large, or large and not of this
-    format.
+    ``transactions`` are the updates that were made in one go each: those of one are in one portion, unless they
+    have more than TRANSACTION_PARTS. ``diff`` is what was missed; an update of that with many parts is cut into
+    several. Raises BadUpdate if one is too large, or large and not of this format.
     """
     portion: list[bytes] = []
     parts = size = 0
-    for update in updates:
-        for piece, count in _pieces(update):
-            if portion and (parts + count > PORTION_PARTS or size + len(piece) > PORTION_BYTES):
-                yield portion
-                portion, parts, size = [], 0, 0
-            portion.append(piece)
-            parts += count
-            size += len(piece)
+    for pieces, count in _units(transactions, diff):
+        length = sum(map(len, pieces))
+        if portion and (parts + count > PORTION_PARTS or size + length > PORTION_BYTES):
+            yield portion
+            portion, parts, size = [], 0, 0
+        portion += pieces
+        parts += count
+        size += length
     if portion:
         yield portion
 
 
-def _pieces(update: bytes) -> Iterator[tuple[bytes, int]]:
-    """Yield (update, parts)."""
+def _units(transactions: Iterable[Sequence[bytes]], diff: Sequence[bytes]) -> Iterator[tuple[list[bytes], int]]:
+    """Yield (updates that belong into one portion, parts)."""
+    for updates in transactions:
+        examined = [_examine(update) for update in updates]
+        total = sum(count for _, count in examined)
+        if total <= TRANSACTION_PARTS:
+            pairs = zip(updates, examined, strict=True)
+            yield [piece for update, one in pairs for piece, _ in _pieces(update, *one, _WHOLE)], total
+        else:
+            yield from _separate(updates)
+    yield from _separate(diff)
+
+
+def _separate(updates: Iterable[bytes]) -> Iterator[tuple[list[bytes], int]]:
+    room = _Room(PORTION_PARTS, PORTION_BYTES)
+    for update in updates:
+        for piece, count in _pieces(update, *_examine(update), room):
+            yield [piece], count
+
+
+def _examine(update: bytes) -> tuple[UpdateInfo | None, int]:
+    """Return (what is known about an update, nothing if it is small; how many parts it has)."""
     if len(update) <= SMALL_UPDATE:
-        yield update, len(update) // 8 + 1
-        return
+        return None, len(update) // 8 + 1
     info = check_update(update)
     if info.parts > MAX_PARTS:
         raise BadUpdate(f"an update of {info.parts} parts; {MAX_PARTS} are taken")
-    if info.parts <= PORTION_PARTS and info.joinable <= MAX_JOINED:
-        yield update, info.parts
-        return
-    yield from _cut(update, info)
+    return info, info.parts
 
 
-def _cut(update: bytes, info: UpdateInfo) -> Iterator[tuple[bytes, int]]:
-    piece = _Piece(update)
+def _pieces(update: bytes, info: UpdateInfo | None, parts: int, room: _Room) -> Iterator[tuple[bytes, int]]:
+    """Yield (update, parts)."""
+    if info is None or (parts <= room.parts and info.joinable <= MAX_JOINED):
+        yield update, parts
+    else:
+        yield from _cut(update, info, room)
+
+
+class _Room(NamedTuple):
+    """How much fits into a piece."""
+
+    parts: int
+    size: int
+
+
+_WHOLE: Final = _Room(TRANSACTION_PARTS, sys.maxsize)
+
+
+def _cut(update: bytes, info: UpdateInfo, room: _Room) -> Iterator[tuple[bytes, int]]:
+    piece = _Piece(update, room)
     for block in in_order(update, info, {}):
         if block.kind != ANY:
             piece.add(block)
@@ -75,7 +114,7 @@ def _cut(update: bytes, info: UpdateInfo) -> Iterator[tuple[bytes, int]]:
         count, position = read_varint(update, block.content)
         done = 0
         while done < count:
-            taken = min(count - done, max(1, PORTION_PARTS - piece.parts))
+            taken = min(count - done, max(1, room.parts - piece.parts))
             behind = _behind_values(update, position, taken)
             piece.add_values(block, done, taken, update[position:behind])
             done, position = done + taken, behind
@@ -83,14 +122,15 @@ def _cut(update: bytes, info: UpdateInfo) -> Iterator[tuple[bytes, int]]:
                 yield piece.take()
     if piece.parts:
         yield piece.take()
-    yield from _cut_deletions(update, info.deletions)
+    yield from _cut_deletions(update, info.deletions, room)
 
 
 class _Piece:
     """An update in the making."""
 
-    def __init__(self, update: bytes) -> None:
+    def __init__(self, update: bytes, room: _Room) -> None:
         self._update = update
+        self._room = room
         self._begin()
 
     def _begin(self) -> None:
@@ -107,7 +147,7 @@ class _Piece:
     @property
     def is_full(self) -> bool:
         """Whether it is large enough."""
-        return self.parts >= PORTION_PARTS or self._size >= PORTION_BYTES
+        return self.parts >= self._room.parts or self._size >= self._room.size
 
     def add(self, block: Blocks) -> None:
         """Add a block as it is."""
@@ -177,7 +217,7 @@ def _behind_values(update: bytes, position: int, count: int) -> int:
     return position
 
 
-def _cut_deletions(update: bytes, position: int) -> Iterator[tuple[bytes, int]]:
+def _cut_deletions(update: bytes, position: int, room: _Room) -> Iterator[tuple[bytes, int]]:
     clients, position = read_varint(update, position)
     section: dict[int, list[bytes]] = {}
     parts = 0
@@ -190,7 +230,7 @@ def _cut_deletions(update: bytes, position: int) -> Iterator[tuple[bytes, int]]:
             _, position = read_varint(update, position)
             section.setdefault(client, []).append(update[start:position])
             parts += 1
-            if parts >= PORTION_PARTS:
+            if parts >= room.parts:
                 yield _deletions(section), parts
                 section, parts = {}, 0
     if parts:

@@ -7,6 +7,7 @@ import contextlib
 from collections import deque
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Final, Protocol
 
 from tinysync.errors import BadUpdate
@@ -178,12 +179,14 @@ class OpenDocument:
         while self._waiting and not self._busy:
             delivery = _Delivery(self._take())
             self._busy = True
-            updates = [update for event in delivery.batch for update in event.updates]
-            if max(map(len, updates), default=0) > LARGE:
-                cutting = self._owner.loop.run_in_executor(None, self.document.portions, updates)
+            transactions = [event.updates for event in delivery.batch if event.answers is None]
+            diff = [update for event in delivery.batch if event.answers is not None for update in event.updates]
+            cut = partial(self.document.portions, transactions, diff)
+            if max(map(len, chain(*transactions, diff)), default=0) > LARGE:
+                cutting = self._owner.loop.run_in_executor(None, cut)
                 cutting.add_done_callback(partial(self._was_cut, delivery))
             else:
-                self._start(delivery, partial(self.document.portions, updates))
+                self._start(delivery, cut)
         self._delivering = False
 
     def _was_cut(self, delivery: _Delivery, cutting: asyncio.Future[list[list[bytes]]]) -> None:

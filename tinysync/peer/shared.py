@@ -54,10 +54,11 @@ class SharedDocument(Protocol):
     def digest(self) -> bytes:
         """Return a digest of its cells, equal wherever the same updates are held; empty if it has none now."""
 
-    def portions(self, updates: list[bytes]) -> list[list[bytes]]:
+    def portions(self, transactions: list[list[bytes]], diff: list[bytes]) -> list[list[bytes]]:
         """Return what comes to the same as updates, in portions for ``deliver``: each keeps it busy for a moment.
 
-        May take long where they are large. Raises BadUpdate if one is not of its format, or too large.
+        Those of a transaction are in one portion, unless they are enormous. May take long
+        where they are large. Raises BadUpdate if one is not of its format, or too large.
         """
 
     def deliver(

@@ -124,9 +124,9 @@ class Shared:
             if digest is not None:
                 return digest
 
-    def portions(self, updates: list[bytes]) -> list[list[bytes]]:
+    def portions(self, transactions: list[list[bytes]], diff: list[bytes]) -> list[list[bytes]]:
         """Return what comes to the same as updates, in portions for ``deliver``; raises BadUpdate."""
-        return list(portions(updates))
+        return list(portions(transactions, diff))
 
     def deliver(
         self,
