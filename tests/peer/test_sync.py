@@ -106,19 +106,6 @@ def test_a_ring_of_three_comes_to_rest(peers):
     assert sum(after) - sum(before) <= 2
 
 
-def test_two_peers_that_connect_to_each_other(peers):
-    one, other = devices(2)
-    a = peers(one, listen="127.0.0.1:0")
-    b = peers(other, listen="127.0.0.1:0", connect=[a.url])
-    a.connect(b.url)
-    wait_until(lambda: len(a.connected_devices()) == len(b.connected_devices()) == 2)
-    write(a, one, b"from a")
-    write(b, other, b"from b")
-    a.wait_synced("todo", DEADLINE)
-    b.wait_synced("todo", DEADLINE)
-    assert one.contents == other.contents == {b"from a", b"from b"}
-
-
 def test_edits_made_apart_meet_after_a_cut(peers, cables):
     one, other = devices(2)
     a = peers(one, listen="127.0.0.1:0")

@@ -14,7 +14,7 @@ from websockets.sync.client import connect as connect_raw
 
 from tinysync.errors import BadUpdate, KindMismatch, PeerRefused, StorageError, StructureClosed, SyncTimeout
 from tinysync.model import Outcome
-from tinysync.peer import connection, peer
+from tinysync.peer import connection, links
 from tinysync.protocol import Code, Limits
 from tinysync.protocol.codec import decode, encode
 from tinysync.protocol.messages import VERSION, Error, Hello, Open, Sync2, Update
@@ -361,7 +361,7 @@ def test_a_peer_that_fails_again_and_again_is_called_ever_more_slowly(peers, mon
             resets.append(self)
             super().reset()
 
-    monkeypatch.setattr(peer, "Backoff", Noted)
+    monkeypatch.setattr(links, "Backoff", Noted)
     one, other = Blobs("todo"), Blobs("todo")
     a = peers(one, listen="127.0.0.1:0")
     other.refuse = BadUpdate("refused")

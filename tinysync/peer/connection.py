@@ -7,7 +7,7 @@ import logging
 import random
 from collections import deque
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tinysync.errors import (
     BadUpdate,
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from typing import Any
 
+    from tinysync.peer.links import Links
     from tinysync.peer.shared import SharedDocument
     from tinysync.transport.link import Link
 
@@ -60,14 +61,21 @@ MAX_OUTBOX: Final = 4
 """How many frames wait for a slow link; the rest stays in the session, where it is joined and bounded."""
 
 
+class Identity(NamedTuple):
+    """Who is at the other end of a link: a running peer, as it says, on a device whose certificate was checked."""
+
+    device: DeviceId
+    fingerprint: str | None
+
+
 class Connection:
     """Drives a session over a link; all in the event loop of the peer.
 
     ``documents`` are those that the peer shares, ``pass_on`` is called with updates that were new here,
     ``changed`` after anything that somebody may be waiting for, ``flush`` to have the session given all that
     was published, ``save_soon`` when a document was told what is to be remembered, and ``present`` when it was
-    told who is there. ``url`` is the address that
-    was connected to, None for a link that came in.
+    told who is there. ``links`` are all of the peer. ``url`` is the address that was connected to, None for a link
+    that came in.
     """
 
     def __init__(
@@ -81,8 +89,16 @@ class Connection:
         flush: Callable[[], None],
         save_soon: Callable[[SharedDocument], None],
         present: Callable[[], None],
+        links: Links,
         url: str | None = None,
     ) -> None:
+        self.url = url
+        self.urls: set[str] = set()
+        """The configured addresses of the device at the other end, as far as they are known."""
+        self.identity = Identity(DeviceId(""), None)
+        """Who is at the other end, once it has said hello."""
+        self.ended = asyncio.Event()
+        """Set when the link is down."""
         self.session = session
         self.loop = asyncio.get_running_loop()
         self.device_name = ""
@@ -103,7 +119,7 @@ class Connection:
         self.flush = flush
         self._save_soon = save_soon
         self._present = present
-        self._url = url
+        self._links = links
         self._greeting = asyncio.timeout(GREETING_SECONDS)
         self._retries: dict[DocumentId, Backoff] = {}
         self._outbox: deque[bytes] = deque()
@@ -131,7 +147,7 @@ class Connection:
             replica,
             self.device_name,
             self._link.fingerprint,
-            self._url,
+            self.url,
             datetime.now(UTC),
             coverage or Coverage(),
         )
@@ -205,7 +221,8 @@ class Connection:
         for opened in self.opened.values():
             opened.confirmation.close()
             self._note_seen(opened)
-            opened.document.presence_lost(self)
+            if not self._links.has_twin(self):
+                opened.document.presence_lost(self)
         self.session.close("the link is closed")
         self.pump()
         try:
@@ -261,10 +278,15 @@ class Connection:
         self.session.fail(Code.TOO_MUCH, text)
         self.pump()
 
-    def break_off(self) -> None:
+    def break_off(self, reason: str) -> None:
         """Close the link at once."""
-        self.session.fail(Code.TOO_MUCH, "it took too long")
+        logger.info("Breaking off the link to %s: %s", self.device_name or "a stranger", reason)
+        self.session.fail(Code.TOO_MUCH, reason)
         self._link.abort()
+
+    async def is_alive(self, seconds: float) -> bool:
+        """Tell whether the other end answers within so many seconds."""
+        return await self._link.is_alive(seconds)
 
     def _close_soon(self) -> None:
         self.pump()
@@ -364,10 +386,12 @@ class Connection:
 
     def _handle(self, event: Event) -> None:
         match event:
-            case HelloReceived(_, name):
+            case HelloReceived(device_id, name):
                 self._greeting.reschedule(None)
                 self._link.trust()
                 self.device_name = name
+                self.identity = Identity(device_id, self._link.fingerprint)
+                self._links.introduced(self)
             case DocumentOpened(name, replica):
                 self.refusals.pop(name, None)
                 device = DeviceId(self.device_name)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import random
 import secrets
 import socket
 from collections import deque
@@ -15,14 +14,12 @@ from typing import TYPE_CHECKING, Final
 from tinysync.errors import (
     EngineFailure,
     InvalidAddress,
-    LinkClosed,
-    LinkRefused,
-    ProtocolError,
     TransactionBusy,
     UsageError,
 )
 from tinysync.model import NOT_KEPT, DeviceId, DocumentId
 from tinysync.peer.connection import Connection
+from tinysync.peer.links import Links
 from tinysync.peer.membership import join
 from tinysync.peer.telling import linked_devices
 from tinysync.peer.waiting import wait_synced
@@ -40,9 +37,7 @@ from tinysync.status import (
 )
 from tinysync.tracker.status_watch import StatusWatch
 from tinysync.transport.addresses import parse_address
-from tinysync.transport.backoff import Backoff
 from tinysync.transport.loop_thread import LoopThread
-from tinysync.transport.refusals import Refusals
 from tinysync.transport.websocket import WebSocketTransport
 
 if TYPE_CHECKING:
@@ -56,7 +51,7 @@ if TYPE_CHECKING:
     from tinysync.peer.shared import SharedDocument
     from tinysync.status import DeviceStatus
     from tinysync.tracker.status_watch import StatusSubscription
-    from tinysync.transport.link import Link, Listener, Transport
+    from tinysync.transport.link import Link, Transport
     from tinysync.transport.security import Security
 
 logger = logging.getLogger("tinysync")
@@ -67,8 +62,6 @@ SAVE_SECONDS: Final = 2.0
 """How long what is remembered of other devices may wait to be written down."""
 TICK_SECONDS: Final = 3.0
 """How often it is looked which passing states are to be renewed or forgotten."""
-STEADY_SECONDS: Final = 5.0
-"""A link that held for so long is worth a quick attempt when it breaks."""
 
 
 class Peer:
@@ -120,31 +113,31 @@ class Peer:
         # folder of state, and its id travels with each document.
         self._device_id = DeviceId(secrets.token_hex(16))
         self._limits = Limits()
-        self._transport = self._make_transport(security)
         self._documents: dict[DocumentId, SharedDocument] = {}
-        self._connections: dict[Connection, str | None] = {}
-        self._dialling: dict[str, asyncio.Task[None]] = {}
-        self._refusals = Refusals()
-        self._unreached: dict[str, str] = {}
-        """Why the latest attempt to connect failed, by address."""
-        self._listener: Listener | None = None
+        self._links = Links(
+            self._device_id,
+            self.device,
+            self._limits,
+            self._make_transport(security),
+            connection_for=self._connection_for,
+            changed=self._tell_watchers,
+            parted=self._parted,
+        )
+        self._connections = self._links.connections
+        self._unreached = self._links.unreached
         self._published: deque[tuple[DocumentId, list[bytes]]] = deque()
         self._flush_is_due = False
         self._watchers: list[asyncio.Event] = []
-        self._met: dict[str, KnownDevice] = {}
-        """Who was at each address the last time."""
         self._to_save: set[SharedDocument] = set()
         """Documents that remember something that was not written down yet."""
         self._status_listeners: tuple[Callable[[], None], ...] = ()
         self._status_watch = StatusWatch(self.status, f"tinysync-status-{self.device}")
         self._tick_is_due = False
-        self._hurry = asyncio.Event()
-        """Set to have all attempts to connect made now."""
         self.closed = False
         """Whether the peer has left the network for good."""
         self._thread = LoopThread(f"tinysync-{self.device}")
         try:
-            self._thread.run(self._start(listen, urls))
+            self._thread.run(self._links.start(listen, urls))
         except BaseException:
             self._thread.stop()
             self.closed = True
@@ -169,43 +162,33 @@ class Peer:
         limits = self._limits
         return WebSocketTransport(limits.max_frame, security, max_first_frame=limits.max_first_frame)
 
-    async def _start(self, listen: str | None, urls: list[str]) -> None:
-        if listen is not None:
-            self._listener = await self._transport.listen(listen, self._take)
-        for url in urls:
-            self._dial(url)
-
     @property
     def url(self) -> str | None:
         """The address that is listened at, ``wss://`` with a key, or None if this peer does not listen.
 
         Others connect to it; where it says 0.0.0.0, they write the name or address of this machine instead.
         """
-        return self._listener.address if self._listener is not None else None
+        return self._links.url
 
     def connect(self, url: str) -> None:
         """Connect to one more peer, now or as soon as it is there; raises InvalidAddress.
 
         Returns at once. Connecting twice to one address is one connection.
         """
-        self._thread.run_function(self._dial, str(parse_address(url, secure=self._is_secure)))
+        self._thread.run_function(self._links.dial, str(parse_address(url, secure=self._is_secure)))
 
     def reconnect(self) -> None:
-        """Try at once to connect to the peers that are not connected, instead of after the delay that is due.
+        """Try at once to connect to the peers that are not connected, and close links that do not answer.
 
-        For a program that knows that the network is back, or that the machine has woken up.
+        For a program that knows that the network is back; that the machine has woken up is noticed anyway.
         """
-        self._thread.call(self._hurry_up)
-
-    def _hurry_up(self) -> None:
-        self._hurry.set()
-        self._hurry = asyncio.Event()
+        self._thread.call(self._links.hurry)
 
     def connected_devices(self) -> list[str]:
         """Return the names of the devices that are connected at this moment."""
         if self.closed:
             return []
-        return self._thread.run_function(lambda: sorted(c.device_name for c in self._connections if c.is_ready))
+        return self._thread.run_function(self._links.names)
 
     def close(self) -> None:
         """Say goodbye on all links and stop; what could not be sent is sent when the devices meet again.
@@ -320,7 +303,7 @@ class Peer:
     async def _wait_synced(self, name: DocumentId, timeout: float | None) -> None:  # noqa: ASYNC109 - the public one
         self._flush()
         await wait_synced(
-            name, timeout, self._dialling, self._unreached, self._connections, watchers=self._watchers
+            name, timeout, self._links.dialling, self._unreached, self._connections, watchers=self._watchers
         )
 
     # --- status --------------------------------------------------------------------------------------------
@@ -385,13 +368,13 @@ class Peer:
     def _reached(self, name: DocumentId, here: Coverage, known: Sequence[KnownDevice]) -> Reached:
         self._flush()
         linked = linked_devices(name, here, known, self._connections)
-        ready = {url for connection, url in self._connections.items() if connection.is_ready}
+        ready = {url for connection in self._connections if connection.is_ready for url in connection.urls}
         unreached = {
             url: (
-                self._met.get(url) or KnownDevice(NOT_KEPT, address=url),
+                self._links.met.get(url) or KnownDevice(NOT_KEPT, address=url),
                 self._unreached.get(url, "it is not connected"),
             )
-            for url in self._dialling
+            for url in self._links.dialling
             if url not in ready
         }
         return Reached(linked, unreached)
@@ -438,81 +421,23 @@ class Peer:
 
     # --- links ---------------------------------------------------------------------------------------------
 
-    def _dial(self, url: str) -> None:
-        if url not in self._dialling:
-            self._dialling[url] = asyncio.ensure_future(self._keep_connected(url))
-
-    async def _keep_connected(self, url: str) -> None:
-        """Connect to a peer, again and again."""
-        backoff = Backoff(random.Random())  # noqa: S311 - jitter
-        while True:
-            try:
-                link = await self._transport.connect(url)
-            except LinkClosed as error:
-                self._unreached[url] = error.reason
-                self._tell_status()
-                if isinstance(error, LinkRefused):
-                    self._refusals.report(f"to {url}", error.reason)
-                else:
-                    logger.debug("%s: %s", self.device, error)
-            except Exception:
-                logger.exception("Could not connect to %s", url)
-            else:
-                self._unreached.pop(url, None)
-                if await self._serve(link, url):
-                    backoff.reset()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._hurry.wait(), backoff.next())
-                backoff.reset()
-
-    async def _take(self, link: Link) -> None:
-        """Serve a link that came in, unless there are too many."""
-        incoming = [connection for connection, url in self._connections.items() if url is None]
-        greeting = [connection for connection in incoming if connection.is_greeting]
-        if len(greeting) >= self._limits.max_greeting:
-            self._refusals.report("of the slowest", "too many links come in at the same time")
-            greeting[0].break_off()
-        if len(incoming) >= self._limits.max_links + self._limits.max_greeting:
-            self._refusals.report("of the latest", "there are too many")
-            link.abort()
-            return
-        in_use = sum(connection.is_ready for connection in incoming)
-        await self._serve(link, None, is_one_too_many=in_use >= self._limits.max_links)
-
-    async def _serve(self, link: Link, url: str | None, *, is_one_too_many: bool = False) -> bool:
-        """Exchange documents over a link until it is down; returns whether it held for a while."""
-        session = Session(self._device_id, self.device, self._limits)
-        connection = Connection(
+    def _connection_for(self, link: Link, url: str | None) -> Connection:
+        return Connection(
             link,
-            session,
+            Session(self._device_id, self.device, self._limits),
             self._documents,
             pass_on=self._pass_on,
             changed=self._tell_watchers,
             flush=self._flush,
             save_soon=self._save_soon,
             present=self._tick_soon,
+            links=self._links,
             url=url,
         )
-        if is_one_too_many:
-            connection.turn_away(f"{self.device} has {self._limits.max_links} links, and takes no more")
-        began = connection.loop.time()
-        self._connections[connection] = url
-        try:
-            await connection.run()
-        except ProtocolError as error:
-            logger.warning("Closed the link to %s: %s", connection.device_name or url or "a stranger", error)
-        except LinkClosed as error:
-            logger.info("%s: %s", self.device, error)
-        except Exception:
-            logger.exception("The link to %s failed", connection.device_name or url or "a stranger")
-        finally:
-            del self._connections[connection]
-            if url is not None and connection.device_name:
-                self._met[url] = connection.device(NOT_KEPT)
-            self._tell_watchers()
-            for document in self._documents.values():
-                document.links_were_down()
-        return connection.loop.time() - began > STEADY_SECONDS
+
+    def _parted(self) -> None:
+        for document in self._documents.values():
+            document.links_were_down()
 
     def _tell_watchers(self) -> None:
         for watcher in self._watchers:
@@ -529,9 +454,4 @@ class Peer:
         sent = [asyncio.ensure_future(connection.sent.wait()) for connection in self._connections]
         if sent:
             await asyncio.wait(sent, timeout=GOODBYE_SECONDS)
-        tasks = (*sent, *self._dialling.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        if self._listener is not None:
-            await self._listener.close()
+        await self._links.close(sent)

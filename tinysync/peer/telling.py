@@ -8,7 +8,7 @@ from tinysync.model import NOT_KEPT
 from tinysync.status import Coverage, DeviceStatus, KnownDevice, status_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from tinysync.model import DeviceId, DocumentId
     from tinysync.peer.connection import Connection
@@ -18,7 +18,7 @@ def linked_devices(
     name: DocumentId,
     here: Coverage,
     known: Sequence[KnownDevice],
-    connections: Mapping[Connection, str | None],
+    connections: Iterable[Connection],
 ) -> list[DeviceStatus]:
     """Return the status of the devices that are linked and have said something about a document.
 
@@ -27,8 +27,8 @@ def linked_devices(
     by_id = {device.replica: device for device in known}
     return [
         _linked(name, here, by_id, connection)
-        for connection, url in connections.items()
-        if connection.is_ready and (url is not None or connection.knows(name))
+        for connection in connections
+        if connection.is_ready and (connection.urls or connection.knows(name))
     ]
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tinysync.errors import SyncTimeout
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from tinysync.model import DocumentId
     from tinysync.peer.connection import Connection
@@ -30,7 +30,7 @@ class Goal:
     request: int = 0
     done: bool = False
 
-    async def pursue(self, name: DocumentId, connections: Mapping[Connection, str | None]) -> None:
+    async def pursue(self, name: DocumentId, connections: Collection[Connection]) -> None:
         """Look how far the peer is; raises what keeps it from sharing the document."""
         self._find(connections)
         if self.connection is None:
@@ -54,17 +54,18 @@ class Goal:
             and self.connection.opened.get(name) is opened
         )
 
-    def _find(self, connections: Mapping[Connection, str | None]) -> None:
-        if self.connection not in connections:
-            self.connection = None
-        if self.connection is None and self.url is not None:
-            self.connection = next((c for c, url in connections.items() if url == self.url and c.is_ready), None)
+    def _find(self, connections: Collection[Connection]) -> None:
+        if self.connection in connections:
+            return
+        identity = self.connection.identity if self.connection is not None else None
+        found = (c for c in connections if c.is_ready and (c.identity == identity or self.url in c.urls))
+        self.connection = next(found, None)
 
     def describe(
         self,
         name: DocumentId,
         unreached: Mapping[str, str],
-        connections: Mapping[Connection, str | None],
+        connections: Collection[Connection],
     ) -> str:
         """Say which peer this is and what is missing; ``unreached`` says why there is no link to an address."""
         self._find(connections)
@@ -84,7 +85,7 @@ async def wait_synced(
     timeout: float | None,  # noqa: ASYNC109 - it has to name the peers
     urls: Iterable[str],
     unreached: Mapping[str, str],
-    connections: Mapping[Connection, str | None],
+    connections: Collection[Connection],
     *,
     watchers: list[asyncio.Event],
 ) -> None:
@@ -94,10 +95,7 @@ async def wait_synced(
     """
     goals = [Goal(url) for url in urls]
     goals += [
-        Goal(None, connection)
-        for connection, url in connections.items()
-        if url is None
-        and any(name in known for known in (connection.opened, connection.refusals, connection.failures))
+        Goal(None, connection) for connection in connections if not connection.urls and connection.knows(name)
     ]
     watcher = asyncio.Event()
     watchers.append(watcher)

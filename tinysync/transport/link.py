@@ -30,6 +30,9 @@ class Link(Protocol):
     def trust(self) -> None:
         """Take frames of the full size from now on: the other side has introduced itself."""
 
+    async def is_alive(self, seconds: float) -> bool:
+        """Tell whether the other side answers within so many seconds."""
+
     def abort(self) -> None:
         """Break the link off, without a word."""
 

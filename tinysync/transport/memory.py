@@ -81,6 +81,10 @@ class MemoryLink:
     def trust(self) -> None:
         """Do nothing: frames of all sizes are in this process already."""
 
+    async def is_alive(self, _seconds: float) -> bool:
+        """Tell whether the link is up: nothing can be lost on it."""
+        return not self._down
+
     def abort(self) -> None:
         """Break the link off."""
         self.cut()

@@ -88,6 +88,15 @@ class WebSocketLink:
         """
         self._socket.protocol.max_message_size = self._max_frame
 
+    async def is_alive(self, seconds: float) -> bool:
+        """Tell whether the other side answers a ping within so many seconds (RFC 6455, section 5.5.2)."""
+        try:
+            async with asyncio.timeout(seconds):
+                await (await self._socket.ping())
+        except (TimeoutError, ConnectionClosed):
+            return False
+        return True
+
     def abort(self) -> None:
         """Break the link off, without a word."""
         self._socket.transport.abort()
