@@ -93,7 +93,7 @@ def test_those_who_do_not_even_begin_make_room(device):
 
 def test_a_peer_takes_so_many_links(device):
     laptop = device(listen="127.0.0.1:0", device="laptop")
-    laptop.peer._limits = replace(LIMITS, max_links=2)
+    laptop.peer._links._limits = replace(LIMITS, max_links=2)
     ours = laptop.track({})
     phone, tablet = (device(connect=[laptop.peer.url], device=name) for name in ("phone", "tablet"))
     first = phone.track({}), tablet.track({})
@@ -113,14 +113,14 @@ def test_a_peer_takes_so_many_links(device):
 
 def test_who_is_one_too_many_is_told(device):
     laptop = device(listen="127.0.0.1:0", device="laptop")
-    laptop.peer._limits = replace(LIMITS, max_links=1)
+    laptop.peer._links._limits = replace(LIMITS, max_links=1)
     laptop.track({})
     with ByHand(laptop.peer.url, start={}) as client:
         client.join()
         with connect(laptop.peer.url) as another:
             with contextlib.suppress(ConnectionClosed):
                 another.send(encode(Hello(VERSION, "x", "one too many", {})))
-                another.send(encode(Open("todo", "dict", 0)))
+                another.send(encode(Open("todo", "dict", 0, "")))
             told = [decode(another.recv(DEADLINE), LIMITS) for _ in range(2)]
     assert (told[-1].code, told[-1].document) == ("too-much", None)
     assert "takes no more" in told[-1].text
