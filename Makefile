@@ -48,7 +48,7 @@ $(VENV)/.ready: pyproject.toml
 	done; \
 	test -x $(BIN)/pip || { echo 'needs Python 3.11 or newer with venv; say which with PYTHON=...' >&2; exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[cli,net]' --group dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[cli,lan]' --group dev
 	@touch $@
 
 $(VENV)/.bench-ready: $(VENV)/.ready

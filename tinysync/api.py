@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, Unpack, overload
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, TypeVar, Unpack, overload
 
 from tinysync.errors import InvalidName, KindMismatch, UsageError
 from tinysync.model import History
 from tinysync.peer import Peer
+from tinysync.peer.common import common_peer
 from tinysync.storage.format import Format
 from tinysync.storage.names import document_paths
 from tinysync.storage.storage import Storage
@@ -34,6 +36,9 @@ if TYPE_CHECKING:
     Callback = Callable[[Any], object]
     Dispatch = Callable[[Callable[[], None]], object]
 
+ALL: Final = "all devices"
+"""In place of an address."""
+
 Dataclass = TypeVar("Dataclass", bound="DataclassInstance")
 
 
@@ -43,7 +48,7 @@ class Options(TypedDict, total=False):
     callback: Callback | None
     persist: bool | Format | type[Format]
     folder: str | os.PathLike[str]
-    sync: str | Peer | None
+    sync: bool | str | Peer | None
     version: int
     durability: Literal["os", "disk"]
     history: History | None
@@ -84,7 +89,7 @@ def track(
     callback: Callback | None = None,
     persist: bool | Format | Storage | type[Format | Storage] = True,
     folder: str | os.PathLike[str] = ".",
-    sync: str | Peer | None = None,
+    sync: bool | str | Peer | None = None,
     version: int = 0,
     durability: Literal["os", "disk"] = "os",
     history: History | None = None,
@@ -110,8 +115,9 @@ def track(
       the result is a LazyDict, whose entries are loaded when they are touched, and saved one by one; it cannot be
       synced either, and Shelve holds any Python objects. False keeps nothing on disk.
     folder: where the files lie: ``<name>.yaml`` for people, and ``.tinysync/<name>/`` with the state.
-    sync: a ``Peer``, or the ``ws://`` address of one to connect to. Changes made offline are exchanged when the
-      peer is there again.
+    sync: True to find this user's other devices on the local network: those that have the same key, which
+      ``Key.default`` has; all that a program tracks so is shared by one Peer(lan=True). Or a ``Peer``, or the
+      ``ws://`` address of one to connect to. Changes made offline are exchanged when the devices meet again.
     version: orders the defaults of versions of an app: an int from 0 to 4095.
     durability: 'os': a change survives kill -9 once the call has returned; 'disk': a power cut, too.
     history: how long earlier states can be asked for; ``History(days=30, megabytes=10)`` if nothing is said.
@@ -122,13 +128,13 @@ def track(
 
     Raises UnsupportedValue or InvalidValue (what cannot be held, with its path), InvalidName, InvalidAddress,
     KindMismatch, DocumentInUse, UnreadableFile and StorageError; then nothing was changed. UsageError if the peer
-    is closed, or shares another structure of this name.
+    is closed, or shares another structure of this name, and for sync=True without a key.
     """
     if callback is not None and not callable(callback):
         raise UsageError(f"callback= must be a function that takes the changes, not {callback!r}")
     _check_options(name, sync, durability, history)
     keeper = _keeper(persist, name)
-    if sync is not None:
+    if sync:
         _check_can_sync(keeper)
     suffix = keeper.suffix if keeper is not None else YAML.suffix
     schema = _schema_of(structure, keeper)
@@ -166,7 +172,7 @@ def track(
             _check_same_class(replica, schema)
             if callback is not None:
                 replica.notifier.add(callback)
-    if sync is not None:
+    if sync:
         try:
             _share(replica, sync)
         except BaseException:
@@ -200,12 +206,12 @@ def _check_same_class(replica: Replica, schema: Schema | None) -> None:
 def _check_options(name: object, sync: object, durability: object, history: object) -> None:
     if name is not None and not isinstance(name, str):
         raise InvalidName(f"a structure's name must be a str, not {name!r}")
-    if sync is not None and name is None:
+    if sync and name is None:
         raise UsageError("a structure needs a name to be synced: track(structure, 'name', sync=...)")
     if isinstance(sync, str):
         parse_address(sync)
-    elif sync is not None and not isinstance(sync, Peer):
-        raise UsageError(f"sync= must be a Peer or an address like 'ws://127.0.0.1:8765', not {sync!r}")
+    elif sync is not None and not isinstance(sync, (bool, Peer)):
+        raise UsageError(f"sync= must be True, a Peer or an address like 'ws://127.0.0.1:8765', not {sync!r}")
     if durability not in {"os", "disk"}:
         raise UsageError(f"durability= must be 'os' or 'disk', not {durability!r}")
     if history is not None and not isinstance(history, History):
@@ -241,18 +247,32 @@ def _check_can_sync(keeper: Format | Storage | None) -> None:
         )
 
 
-def _share(replica: Replica, sync: str | Peer) -> None:
+def _share(replica: Replica, sync: bool | str | Peer) -> None:
     if isinstance(sync, Peer):
         replica.sharing.add(sync)
+        return
+    if not isinstance(sync, str):
+        _share_with_all(replica)
         return
     address = str(parse_address(sync))
     if replica.sharing.has_joined(address):
         return
     peer = Peer(connect=[address])
     try:
-        replica.sharing.add(peer, joined=address)
+        replica.sharing.add(peer, joined=address, leave=peer.close)
     except BaseException:
         peer.close()
+        raise
+
+
+def _share_with_all(replica: Replica) -> None:
+    if replica.sharing.has_joined(ALL):
+        return
+    peer = common_peer.take()
+    try:
+        replica.sharing.add(peer, joined=ALL, leave=partial(common_peer.give_back, peer))
+    except BaseException:
+        common_peer.give_back(peer)
         raise
 
 

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import queue
 import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tests.peer.devices import DEADLINE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 PROGRAM = Path(__file__).with_name("program.py")
 
@@ -20,9 +25,12 @@ class DeviceFailed(Exception):
 
 
 class DeviceProcess:
-    """A device in a process of its own, with its files in a folder: ``x`` is its structure, ``peer`` its peer."""
+    """A device in a process of its own, with its files in a folder: ``x`` is its structure, ``peer`` its peer.
 
-    def __init__(self, folder: Path) -> None:
+    ``command`` is what runs the Python that comes after it.
+    """
+
+    def __init__(self, folder: Path, command: Iterable[str] = (), environment: Mapping[str, str] = {}) -> None:
         self.folder = folder
         folder.mkdir(exist_ok=True)
         self.wrote: list[str] = []
@@ -31,11 +39,12 @@ class DeviceProcess:
         self._told = threading.Condition()
         self._errors = (folder / "stderr").open("ab")
         self.process = subprocess.Popen(
-            [sys.executable, "-W", "error", PROGRAM],
+            [*command, sys.executable, "-W", "error", PROGRAM],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
             text=True,
+            env={**os.environ, **environment},
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()

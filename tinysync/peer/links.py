@@ -77,13 +77,13 @@ class Links:
         """Set to have all attempts to connect made now."""
         self._waking: asyncio.Task[None] | None = None
 
-    async def start(self, listen: str | None, urls: Iterable[str]) -> None:
-        """Listen, and begin to connect; raises InvalidAddress."""
+    async def start(self, listen: str | None, urls: Iterable[str], woke: Callable[[], None]) -> None:
+        """Listen, and begin to connect; raises InvalidAddress. Calls ``woke`` when the machine has slept."""
         if listen is not None:
             self._listener = await self._transport.listen(listen, self._take)
         for url in urls:
             self.dial(url)
-        self._waking = asyncio.ensure_future(Waking().watch(self.hurry))
+        self._waking = asyncio.ensure_future(Waking().watch(woke))
 
     @property
     def url(self) -> str | None:

@@ -9,7 +9,7 @@ import secrets
 import socket
 from collections import deque
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tinysync.errors import (
     EngineFailure,
@@ -17,8 +17,10 @@ from tinysync.errors import (
     TransactionBusy,
     UsageError,
 )
+from tinysync.group.key import as_key
 from tinysync.model import NOT_KEPT, DeviceId, DocumentId
 from tinysync.peer.connection import Connection
+from tinysync.peer.finding import Finder, check_installed, place_to_listen
 from tinysync.peer.links import Links
 from tinysync.peer.membership import join
 from tinysync.peer.telling import linked_devices
@@ -77,6 +79,10 @@ class Peer:
     allow: the fingerprints of the devices that may link, as a list, or as the path of a file that ``pair`` writes;
       by default all that have the key.
     identity: the folder in which this device keeps the key that its ``fingerprint`` is of; by default the user's.
+    lan: whether the devices of the group find each other on the local network, without addresses, by mDNS (RFC
+      6762). It takes a ``key``. The peer then listens on all interfaces, if ``listen`` says nothing else, and
+      announces that somebody is there; only its group can tell who. It links to all devices of the group that it
+      finds, wherever they move.
 
     It works in a thread of its own, in programs with and without an event loop. Updates that it receives are
     passed on, so any topology converges. A refused link is reported in the log of both sides, and by
@@ -94,6 +100,7 @@ class Peer:
         key: Key | str | os.PathLike[str] | None = None,
         allow: str | os.PathLike[str] | Iterable[str] | None = None,
         identity: str | os.PathLike[str] | None = None,
+        lan: bool = False,
     ) -> None:
         if device is not None and not (isinstance(device, str) and 0 < len(device) <= Limits().max_device_name):
             raise UsageError(
@@ -103,8 +110,14 @@ class Peer:
             raise InvalidAddress(f"connect= takes a list of addresses; write connect=[{connect!r}]")
         self._is_secure = key is not None
         urls = [str(parse_address(url, secure=self._is_secure)) for url in connect]
+        if lan:
+            if key is None:
+                raise UsageError("lan=True links the devices of a group: give the Peer the group's key=, too")
+            check_installed()
+            listen = str(place_to_listen(listen))
         if listen is not None:
             parse_address(listen, listening=True, secure=self._is_secure)
+        key = None if key is None else as_key(key)
         security = join(key, allow, identity)
         self.fingerprint = security.fingerprint if security is not None else None
         """The fingerprint of this device, which others allow; None without a key."""
@@ -123,6 +136,10 @@ class Peer:
             changed=self._tell_watchers,
             parted=self._parted,
         )
+        self._finder: Finder | None = None
+        if lan and key is not None:
+            secret = key.derive("lan announcements", 32)
+            self._finder = Finder(secret, self._device_id, self._links)
         self._connections = self._links.connections
         self._unreached = self._links.unreached
         self._published: deque[tuple[DocumentId, list[bytes]]] = deque()
@@ -137,7 +154,7 @@ class Peer:
         """Whether the peer has left the network for good."""
         self._thread = LoopThread(f"tinysync-{self.device}")
         try:
-            self._thread.run(self._links.start(listen, urls))
+            self._thread.run(self._start(listen, urls))
         except BaseException:
             self._thread.stop()
             self.closed = True
@@ -162,6 +179,11 @@ class Peer:
         limits = self._limits
         return WebSocketTransport(limits.max_frame, security, max_first_frame=limits.max_first_frame)
 
+    async def _start(self, listen: str | None, urls: list[str]) -> None:
+        await self._links.start(listen, urls, self._hurry_up)
+        if self._finder is not None and self.url is not None:
+            self._finder.start(parse_address(self.url, listening=True, secure=True))
+
     @property
     def url(self) -> str | None:
         """The address that is listened at, ``wss://`` with a key, or None if this peer does not listen.
@@ -182,7 +204,12 @@ class Peer:
 
         For a program that knows that the network is back; that the machine has woken up is noticed anyway.
         """
-        self._thread.call(self._links.hurry)
+        self._thread.call(self._hurry_up)
+
+    def _hurry_up(self) -> None:
+        self._links.hurry()
+        if self._finder is not None:
+            self._finder.begin_anew()
 
     def connected_devices(self) -> list[str]:
         """Return the names of the devices that are connected at this moment."""
@@ -290,7 +317,8 @@ class Peer:
     def wait_synced(self, name: DocumentId, timeout: float | None = None) -> None:
         """Return once every peer has what was published of a document, and what they held at the call is here.
 
-        Asked are the peers at all ``connect`` addresses, and those that are connected and share the document.
+        Asked are the peers at all ``connect`` addresses, and those that are connected and share the document. With
+        ``lan`` there are three seconds after the peer was made for others to be found.
         Raises SyncTimeout, naming those that did not answer within ``timeout`` seconds, and KindMismatch or
         PeerRefused if one refuses the document.
         """
@@ -302,6 +330,12 @@ class Peer:
 
     async def _wait_synced(self, name: DocumentId, timeout: float | None) -> None:  # noqa: ASYNC109 - the public one
         self._flush()
+        if self._finder is not None:
+            began = asyncio.get_running_loop().time()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._finder.first_look(), timeout)
+            if timeout is not None:
+                timeout = max(0.0, began + timeout - asyncio.get_running_loop().time())
         await wait_synced(
             name, timeout, self._links.dialling, self._unreached, self._connections, watchers=self._watchers
         )
@@ -451,7 +485,13 @@ class Peer:
             self._confirm(name, coverage)
         for connection in self._connections:
             connection.say_goodbye(f"{self.device} closes")
-        sent = [asyncio.ensure_future(connection.sent.wait()) for connection in self._connections]
-        if sent:
-            await asyncio.wait(sent, timeout=GOODBYE_SECONDS)
-        await self._links.close(sent)
+        ends: list[asyncio.Future[Any]] = [
+            asyncio.ensure_future(connection.sent.wait()) for connection in self._connections
+        ]
+        finding: set[asyncio.Task[None]] = set()
+        if self._finder is not None:
+            ends.append(asyncio.ensure_future(self._finder.leave()))
+            finding = self._finder.tasks
+        if ends:
+            await asyncio.wait(ends, timeout=GOODBYE_SECONDS)
+        await self._links.close([*ends, *finding])

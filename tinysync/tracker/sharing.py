@@ -180,7 +180,9 @@ class Sharing:
     def __init__(self, replica: Replica) -> None:
         self._replica = replica
         self._peers: list[tuple[SharingPeer, str | None]] = []
-        """Peers, with the address for those that were made to join one; they are closed with the structure."""
+        """Peers, with the address for those that were made to join one."""
+        self._leave: dict[SharingPeer, Callable[[], object]] = {}
+        """What to call when the structure is closed, for those of them that nobody else will close."""
         self._name = DocumentId(replica.name or "")
         self._watch: StatusWatch | None = None
 
@@ -188,10 +190,10 @@ class Sharing:
         """Tell whether there is a peer already that was made to join this address."""
         return any(joined == address and not peer.closed for peer, joined in self._peers)
 
-    def add(self, peer: SharingPeer, joined: str | None = None) -> None:
+    def add(self, peer: SharingPeer, joined: str | None = None, leave: Callable[[], object] | None = None) -> None:
         """Share the structure with a peer's links.
 
-        ``joined``: the address that the peer was made to join; it is closed with the structure.
+        ``joined``: the address that the peer was made to join. ``leave`` is called when the structure is closed.
         """
         self._peers = [(known, address) for known, address in self._peers if not known.closed]
         if any(peer is known for known, _ in self._peers):
@@ -207,6 +209,8 @@ class Sharing:
         except BaseException:
             self._peers.remove((peer, joined))
             raise
+        if leave is not None:
+            self._leave[peer] = leave
         if self._watch is not None:
             peer.watch_status(self._watch.poke)
             self._watch.poke()
@@ -314,10 +318,10 @@ class Sharing:
                 coverage = self._replica.document.coverage()
         if self._watch is not None:
             self._watch.close()
-        for peer, joined in peers:
+        for peer, _ in peers:
             if self._watch is not None:
                 peer.unwatch_status(self._watch.poke)
             peer.unshare(self._name, coverage)
-            if joined is not None:
-                peer.close()
+            if peer in self._leave:
+                self._leave.pop(peer)()
         self._replica.known.close()

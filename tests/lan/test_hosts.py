@@ -1,0 +1,68 @@
+"""Devices on several hosts find each other on a network that the test makes: no addresses are configured."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.devices.processes import DeviceProcess
+from tests.peer.devices import wait_until
+from tinysync import Key
+
+from .hosts import network  # noqa: F401 - a fixture
+
+pytest.importorskip("zeroconf")
+
+
+@pytest.fixture
+def start(network, tmp_path):  # noqa: F811
+    """Starts devices, each on a host of its own."""
+    started: list[DeviceProcess] = []
+
+    def begin(name, address, key):
+        folder = tmp_path / name
+        environment = {"TINYSYNC_KEY": key.text(), "HOME": str(folder), "XDG_DATA_HOME": str(folder / "data")}
+        host = network.host(address)
+        process = DeviceProcess(folder, command=host.command, environment=environment)
+        started.append(process)
+        process.run(f"x = track({{}}, 'todo', folder={str(folder)!r}, sync=True)")
+        process.host = host
+        return process
+
+    yield begin
+    for process in started:
+        process.kill()
+
+
+def has(device, **entries):
+    wait_until(lambda: device.get("dict(x)").items() >= entries.items())
+
+
+def test_hosts_find_each_other_wherever_they_are(start):
+    ours = Key.new()
+    a = start("a", "10.77.0.1", ours)
+    b = start("b", "10.77.0.2", ours)
+    stranger = start("stranger", "10.77.0.3", Key.new())
+    a.run("x['from a'] = 1")
+    a.sync()
+    assert b.get("dict(x)") == {"from a": 1}
+
+    # Another address: its links are dead, without a word to anybody.
+    b.host.set_address("10.77.0.99")
+    b.run("x['from b'] = 2")
+    has(a, **{"from b": 2})
+
+    # Out of the network, and into another one.
+    b.host.unplug()
+    b.run("x['offline'] = 3")
+    a.run("x['meanwhile'] = 4")
+    a.host.set_address("192.168.7.1")
+    b.host.set_address("192.168.7.2")
+    b.host.plug_in()
+    has(a, offline=3)
+    has(b, meanwhile=4)
+
+    assert stranger.get("dict(x)") == {}
+    assert stranger.get("len(tracker(x).status().devices)") == 0
+    a.run("tracker(x).close()")
+    a.run("from tinysync.peer.common import common_peer")
+    assert a.get("common_peer.current()") is None
