@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("tinysync")
 
 SERVICE: Final = "_tinysync._tcp.local."
-LOOK_SECONDS: Final = 3.0
+LOOK_SECONDS: Final = 2.0
 """How often it is looked whether this machine is in other networks than before."""
 REPEAT_SECONDS: Final = 60.0
 """How often the announcement is repeated, for those whom a network did not carry it to before."""

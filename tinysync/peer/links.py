@@ -27,7 +27,7 @@ logger = logging.getLogger("tinysync")
 
 STEADY_SECONDS: Final = 5.0
 """A link that held for so long is worth a quick attempt when it breaks."""
-CHECK_SECONDS: Final = 5.0
+CHECK_SECONDS: Final = 3.0
 """How long a link may take to answer when there is reason to doubt that it is up."""
 REVISIT_SECONDS: Final = 120.0
 """How often it is looked who is at an address now, while the device that was there is linked on another way."""
