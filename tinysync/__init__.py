@@ -34,6 +34,7 @@ from tinysync.errors import (
 from tinysync.group import Key, pair
 from tinysync.model import Change, History, HistoryEntry, Left, Undone
 from tinysync.peer import Peer
+from tinysync.serving import Serving, serve
 from tinysync.status import DeviceStatus, PeerStatus, SyncStatus
 from tinysync.storage.format import Format
 from tinysync.storage.json_format import JSON
@@ -91,6 +92,7 @@ __all__ = [
     "Present",
     "ProtocolError",
     "SQLite",
+    "Serving",
     "SetWrapper",
     "Shelve",
     "Storage",
@@ -110,6 +112,7 @@ __all__ = [
     "UsageError",
     "Vocabulary",
     "pair",
+    "serve",
     "track",
     "tracker",
 ]

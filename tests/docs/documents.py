@@ -5,7 +5,7 @@ import io
 import re
 from pathlib import Path
 
-from tinysync import Peer, Tracker
+from tinysync import Peer, Serving, Tracker
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -16,7 +16,7 @@ def close_all(names):
     """Close the structures and peers of a namespace."""
     for value in list(names.values()):
         handle = getattr(value, "_tracker", value)
-        if isinstance(handle, Tracker | Peer):
+        if isinstance(handle, Tracker | Peer | Serving):
             handle.close()
 
 

@@ -9,6 +9,7 @@ from tinysync.cli.keys import key
 from tinysync.cli.mirroring import mirror
 from tinysync.cli.pairing import fingerprint, pair_device
 from tinysync.cli.reporting import Reporting
+from tinysync.cli.serving import serve
 
 
 @click.group(cls=Reporting, context_settings={"help_option_names": ["-h", "--help"]})
@@ -21,5 +22,5 @@ def tinysync() -> None:
     """
 
 
-for command in (mirror, get_entry, set_entry, delete_entry, key, fingerprint, pair_device):
+for command in (mirror, serve, get_entry, set_entry, delete_entry, key, fingerprint, pair_device):
     tinysync.add_command(command)

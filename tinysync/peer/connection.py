@@ -27,6 +27,7 @@ from tinysync.protocol.events import (
     AwarenessReceived,
     DigestReceived,
     DocumentClosed,
+    DocumentOffered,
     DocumentOpened,
     DocumentRefused,
     Event,
@@ -89,6 +90,7 @@ class Connection:
         flush: Callable[[], None],
         save_soon: Callable[[SharedDocument], None],
         present: Callable[[], None],
+        offered: Callable[[DocumentId, str], None],
         links: Links,
         url: str | None = None,
     ) -> None:
@@ -119,6 +121,7 @@ class Connection:
         self.flush = flush
         self._save_soon = save_soon
         self._present = present
+        self._offered = offered
         self._links = links
         self._greeting = asyncio.timeout(GREETING_SECONDS)
         self._retries: dict[DocumentId, Backoff] = {}
@@ -400,6 +403,8 @@ class Connection:
                 self._note_seen(opened)
                 opened.sync()
                 self.session.documents.send_awareness(name, opened.document.greet())
+            case DocumentOffered(name, kind):
+                self._offered(name, kind)
             case DocumentClosed(name, code, text):
                 self._close_document(name, deliver_rest=True)
                 if code == Code.FAILED:

@@ -9,6 +9,7 @@ import secrets
 import socket
 from collections import deque
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final
 
 from tinysync.errors import (
@@ -83,6 +84,8 @@ class Peer:
       6762). It takes a ``key``. The peer then listens on all interfaces, if ``listen`` says nothing else, and
       announces that somebody is there; only its group can tell who. It links to all devices of the group that it
       finds, wherever they move.
+    documents: patterns of the names of documents, like 'home/*': only those are shared. ``*`` stands for any
+      characters, '/' too (see ``fnmatch``). By default all are.
 
     It works in a thread of its own, in programs with and without an event loop. Updates that it receives are
     passed on, so any topology converges. A refused link is reported in the log of both sides, and by
@@ -101,6 +104,7 @@ class Peer:
         allow: str | os.PathLike[str] | Iterable[str] | None = None,
         identity: str | os.PathLike[str] | None = None,
         lan: bool = False,
+        documents: Iterable[str] | None = None,
     ) -> None:
         if device is not None and not (isinstance(device, str) and 0 < len(device) <= Limits().max_device_name):
             raise UsageError(
@@ -152,6 +156,8 @@ class Peer:
         self._tick_is_due = False
         self.closed = False
         """Whether the peer has left the network for good."""
+        self._patterns = None if documents is None else _checked_patterns(documents)
+        self._offer_listeners: tuple[Callable[[DocumentId, str], None], ...] = ()
         self._thread = LoopThread(f"tinysync-{self.device}")
         try:
             self._thread.run(self._start(listen, urls))
@@ -247,10 +253,18 @@ class Peer:
     # --- documents -----------------------------------------------------------------------------------------
 
     def share(self, document: SharedDocument) -> None:
-        """Offer a document on all links; raises UsageError if one of that name is shared already."""
+        """Offer a document on all links.
+
+        Raises UsageError if one of that name is shared already, or is not among those that this peer shares.
+        """
         self._thread.run_function(self._share, document)
 
     def _share(self, document: SharedDocument) -> None:
+        if not self._may_share(document.name):
+            raise UsageError(
+                f"the peer {self.device!r} shares only documents named like {', '.join(self._patterns or ())}, and"
+                f" not {document.name!r}: see its documents=",
+            )
         if document.name in self._documents:
             raise UsageError(
                 f"the peer {self.device!r} shares a structure named {document.name!r} already; "
@@ -259,6 +273,33 @@ class Peer:
         self._documents[document.name] = document
         for connection in self._connections:
             connection.offer(document)
+
+    def _may_share(self, name: DocumentId) -> bool:
+        return self._patterns is None or any(fnmatchcase(name, pattern) for pattern in self._patterns)
+
+    def watch_offers(self, listener: Callable[[DocumentId, str], None]) -> None:
+        """Call a function, which must be quick, in the peer's thread for each document that a device brings.
+
+        Its arguments are the name and the kind. Those that this peer shares already, or may not, are left out;
+        those that were brought before are told now.
+        """
+        self._thread.run_function(self._watch_offers, listener)
+
+    def _watch_offers(self, listener: Callable[[DocumentId, str], None]) -> None:
+        self._offer_listeners = (*self._offer_listeners, listener)
+        for connection in self._connections:
+            for name, kind in connection.session.documents.offered().items():
+                if self._may_share(name):
+                    listener(name, kind)
+
+    def unwatch_offers(self, listener: Callable[[DocumentId, str], None]) -> None:
+        """Do not call this function any more."""
+        self._offer_listeners = tuple(known for known in self._offer_listeners if known != listener)
+
+    def _offered(self, name: DocumentId, kind: str) -> None:
+        if self._may_share(name):
+            for listener in self._offer_listeners:
+                listener(name, kind)
 
     def unshare(self, name: DocumentId, coverage: Coverage | None = None) -> None:
         """Offer a document no more, after sending what was published and can be sent at once.
@@ -465,6 +506,7 @@ class Peer:
             flush=self._flush,
             save_soon=self._save_soon,
             present=self._tick_soon,
+            offered=self._offered,
             links=self._links,
             url=url,
         )
@@ -495,3 +537,10 @@ class Peer:
         if ends:
             await asyncio.wait(ends, timeout=GOODBYE_SECONDS)
         await self._links.close([*ends, *finding])
+
+
+def _checked_patterns(documents: Iterable[str]) -> tuple[str, ...]:
+    patterns = () if isinstance(documents, str) else tuple(documents)
+    if not patterns or not all(isinstance(pattern, str) and pattern for pattern in patterns):
+        raise UsageError(f"documents= takes a list of names or patterns of names, not {documents!r}")
+    return patterns

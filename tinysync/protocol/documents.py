@@ -12,6 +12,7 @@ from tinysync.protocol.events import (
     AwarenessReceived,
     DigestReceived,
     DocumentClosed,
+    DocumentOffered,
     DocumentOpened,
     DocumentRefused,
     Event,
@@ -157,6 +158,11 @@ class Documents:
 
     # What the application can know
 
+    def offered(self) -> dict[DocumentId, str]:
+        """Return the documents that only the peer offers, with their kinds."""
+        invited = (channel for channel in self._channels.values() if channel.state is ChannelState.INVITED)
+        return {channel.document: channel.theirs.kind for channel in invited if channel.theirs is not None}
+
     def is_open(self, document: DocumentId) -> bool:
         """Tell whether both sides have opened the document."""
         return self._open_channel(document) is not None
@@ -300,6 +306,8 @@ class Documents:
             raise ProtocolError(f"the peer opened more than {self._limits.max_documents} documents", Code.TOO_MUCH)
         if state is ChannelState.OPEN:
             self._agree(channel)
+        else:
+            self._events.append(DocumentOffered(channel.document, message.kind))
 
     def _channel_for(self, document: DocumentId) -> Channel | None:
         """Return the open channel that a message is for, or None if this side has just closed it."""

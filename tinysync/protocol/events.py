@@ -29,6 +29,14 @@ class DocumentOpened:
 
 
 @dataclass(frozen=True, slots=True)
+class DocumentOffered:
+    """The peer has a document that this side does not offer; it is opened if this side does, at any time."""
+
+    document: DocumentId
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
 class DocumentRefused:
     """One side cannot share the document on this link, and will not until it is withdrawn and offered anew."""
 
@@ -114,6 +122,7 @@ class PeerLeft:
 Event = (
     HelloReceived
     | DocumentOpened
+    | DocumentOffered
     | DocumentRefused
     | DocumentClosed
     | SyncRequested

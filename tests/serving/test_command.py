@@ -1,0 +1,69 @@
+"""``tinysync serve`` as a process, which is killed and started again."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from tests.devices.conftest import device  # noqa: F401 - a fixture
+from tests.devices.device import assert_equal, synced
+from tests.peer.devices import wait_until
+
+pytest.importorskip("click")
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Starts the command; returns the process and what it said first."""
+    running = []
+
+    def begin(*arguments):
+        process = subprocess.Popen(
+            [sys.executable, "-W", "error", "-m", "tinysync", "serve", tmp_path / "kept", "--json", *arguments],
+            stdout=subprocess.PIPE,
+            encoding="utf-8",
+        )
+        running.append(process)
+        return process, json.loads(process.stdout.readline())
+
+    yield begin
+    for process in running:
+        process.kill()
+        process.communicate()
+
+
+def test_it_goes_on_after_kill_9_with_all_that_it_has_confirmed(start, device, tmp_path):  # noqa: F811
+    process, told = start("--no-key", "--listen", "127.0.0.1:0")
+    url = told["listening"]
+    laptop = device(tmp_path / "laptop", connect=[url], device="laptop")
+    ours = laptop.track({"log": []})
+    for number in range(50):
+        ours.log.append(number)
+    synced(ours)
+    process.kill()
+    assert json.loads(process.stdout.readline()) == {"document": "todo"}
+    wait_until(lambda: not laptop.peer.connected_devices())
+    laptop.peer.close()
+
+    process, _ = start("--no-key", "--listen", url)
+    phone = device(tmp_path / "phone", connect=[url], device="phone")
+    theirs = phone.track({"log": []})
+    synced(theirs)
+    assert_equal(ours, theirs)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 0
+
+
+def test_patterns_and_what_it_takes(start, tmp_path):
+    wrong = subprocess.run(
+        [sys.executable, "-m", "tinysync", "serve", tmp_path / "kept", "--no-lan"],
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+        check=False,
+    )
+    assert (wrong.returncode, "nobody to serve" in wrong.stderr) == (2, True)
