@@ -5,15 +5,16 @@ BIN := $(VENV)/bin
 CANDIDATES := $(if $(PYTHON),$(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
 MARKED_OR_NOT := $(if $(ONLY),-k "$(ONLY)")
 
-.PHONY: help demo test check bench soak format clean
+.PHONY: help demo test check bench soak pictures format clean
 
 help:
-	@echo 'make demo    two devices side by side: live edits, offline edits, the merge'
-	@echo 'make test    all tests'
-	@echo 'make check   formatting, lint, types, who imports whom'
-	@echo 'make bench   speed, as ratios against plain types and pycrdt'
-	@echo 'make soak    the property tests for hours'
-	@echo 'make format  format the code and sort its imports'
+	@echo 'make demo      two devices side by side: live edits, offline edits, the merge'
+	@echo 'make test      all tests'
+	@echo 'make check     formatting, lint, types, who imports whom'
+	@echo 'make bench     speed, as ratios against plain types and pycrdt'
+	@echo 'make soak      the property tests for hours'
+	@echo 'make pictures  those of the README, drawn anew from what really runs'
+	@echo 'make format    format the code and sort its imports'
 
 demo: $(VENV)/.ready
 	$(BIN)/python examples/demo.py
@@ -32,6 +33,9 @@ bench: $(VENV)/.bench-ready
 
 soak: $(VENV)/.ready
 	HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest -n auto -m 'soak or not soak' --timeout=0 $(MARKED_OR_NOT)
+
+pictures: $(VENV)/.ready
+	$(BIN)/python docs/draw.py
 
 format: $(VENV)/.ready
 	$(BIN)/ruff format .
