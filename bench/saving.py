@@ -178,32 +178,40 @@ OTHERS = {
 
 
 def _openings() -> Iterator[Row]:
-    what = f"opening {LARGE:,} keys"
+    yield from _openings_of(f"opening {LARGE:,} keys", _content(LARGE), [("sqlitedict", 1.0), ("ZODB", 1.0)])
+    records = {f"record{number:05}": {f"field{n}": number * n for n in range(10)} for number in range(LARGE // 10)}
+    yield from _openings_of(f"opening {LARGE // 10:,} dicts of 10 keys", records, [])
+
+
+def _openings_of(what: str, content: dict[str, Any], others: list[tuple[str, float]]) -> Iterator[Row]:
+    size = len(content)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=Path.cwd())))
-        tracker(track(_content(LARGE), "conf", folder=folder)).close()
-        for name in ("sqlitedict", "ZODB"):
+        tracker(track(content, "conf", folder=folder)).close()
+        for name, _ in others:
             with ExitStack() as other:
                 OTHERS[name](folder / name, LARGE, other)
 
         def ours() -> None:
             conf = track({}, "conf", folder=folder)
-            assert len(conf) == LARGE
+            assert len(conf) == size
             stack.callback(tracker(conf).close)
             tracker(conf).close()
 
         def c_yaml() -> None:
-            assert len(yaml.load((folder / "conf.yaml").read_bytes(), Loader=yaml.CSafeLoader)) == LARGE
+            assert len(yaml.load((folder / "conf.yaml").read_bytes(), Loader=yaml.CSafeLoader)) == size
 
         def sqlite() -> None:
             with sqlitedict.SqliteDict(folder / "sqlitedict") as opened:
-                assert len(dict(opened)) == LARGE
+                assert len(dict(opened)) == size
 
         def zodb() -> None:
             with ExitStack() as other:
-                assert len(dict(_open_zodb(folder / "ZODB", other))) == LARGE
+                assert len(dict(_open_zodb(folder / "ZODB", other))) == size
 
         ours()  # compacts what was written
-        for name, theirs, goal in (("C-YAML", c_yaml, 0.2), ("sqlitedict", sqlite, 1.0), ("ZODB", zodb, 1.0)):
+        works = {"C-YAML": c_yaml, "sqlitedict": sqlite, "ZODB": zodb}
+        for name, goal in [("C-YAML", 0.2), *others]:
+            theirs = works[name]
             ours_time, theirs_time = fastest(lambda: ours, lambda theirs=theirs: theirs, repetitions=3)
             yield Row(what, ours_time, theirs_time, name, goal)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 
+from tinysync.crdt.check import check_state_vector
+from tinysync.crdt.node import node_of
 from tinysync.crdt.values import encode
 from tinysync.model import DeviceId, Outcome
 from tinysync.status import Reached
@@ -77,6 +79,7 @@ class Replica:
         self.version = version
         self.structure = structure
         self.received = []
+        self.prepared = None
         if updates is None:
             self._open(self._opened())
         else:
@@ -89,9 +92,22 @@ class Replica:
 
     def _loaded(self, updates):
         replica = OpenReplica(self.replica.kind if hasattr(self, "replica") else _kind(self.structure), name=NAME)
-        replica.document.load(updates)
+        if self.prepared is None:
+            replica.document.load(updates)
+        else:
+            state, prepared = self.prepared
+            replica.document.load([state, *updates], prepared)
+            plain = OpenReplica(replica.kind, name=NAME)
+            plain.document.load(updates)
+            assert mirror(replica.document) == mirror(plain.document)
         self.received = list(updates)
         return replica
+
+    def prepare(self):
+        """Let the next restart of a device in memory build on what is prepared now."""
+        if self.document.is_complete():
+            (state,) = self.document.diff()
+            self.prepared = state, self.document.prepare()
 
     def _open(self, replica):
         self.replica = replica
@@ -157,6 +173,43 @@ class Replica:
 
     def close(self):
         self.replica.close()
+
+
+def mirror(document):
+    """Return all that a document keeps beside the engine, in a form that can be compared."""
+    nodes = {
+        identifier: (
+            node.kind, repr(node.path()), repr(node.key), node.nonce, node.absent or set(),
+            node.attached, _content(node),
+        )
+        for identifier, node in document.nodes.items()
+    }  # fmt: skip
+    lists = {
+        each.list_id: (
+            [(repr(slot.raw), slot.at) for slot in each.slots],
+            each.ats,
+            repr(sorted(each.overrides.items(), key=repr)),
+        )
+        for each in document.sequences.values()
+        if each.slots or each.overrides
+    }
+    with document.engine.reading():
+        # Texts are kept there of cells that are gone, too.
+        hidden = {
+            f"{identifier}/{text}"
+            for identifier, texts in document.hidden.items()
+            for text in texts
+            if any(document.engine.has(layer, f"{identifier}/{text}") for layer in "cpd")
+        }
+    return nodes, lists, hidden, check_state_vector(document.state_vector()), document.digest(ALL_CELLS)
+
+
+def _content(node):
+    """Return what a container itself holds."""
+    if node.kind == "set":
+        return sorted(map(repr, node.container))
+    items = node.container.items() if node.kind == "dict" else enumerate(node.container)
+    return [(repr(step), child.id if (child := node_of(value)) else repr(value)) for step, value in items]
 
 
 def _kind(structure):

@@ -119,6 +119,10 @@ class Exchange(RuleBasedStateMachine):
         replica.check()
 
     @rule(number=numbers)
+    def prepare_an_opening(self, number):
+        self.replicas[number].prepare()
+
+    @rule(number=numbers)
     def take_a_digest(self, number):
         # What is kept for it from here on has to follow every change.
         self.replicas[number].document.digest(10)

@@ -24,6 +24,7 @@ from tinysync.crdt.ops import Op, Put, Reorder, Splice
 from tinysync.crdt.parents import Parents
 from tinysync.crdt.patching import Patch, Patcher, Touched
 from tinysync.crdt.pending import Pending
+from tinysync.crdt.prepared import Prepared, lists_of, overrides_of, rows_of, sort_keys, unpack_prepared
 from tinysync.crdt.seed import EPOCH, FORMAT, META_CELLS, kind_cell
 from tinysync.crdt.sequence import Sequence, parse_override_key
 from tinysync.crdt.values import KINDS, encode, key_text
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from tinysync.crdt.check import UpdateInfo
+    from tinysync.crdt.parents import Places
     from tinysync.crdt.sequence import Slot
     from tinysync.model import Kind
 
@@ -95,9 +97,9 @@ class Document:
         self._moved: set[str] = set()
         self._begin_engine(Engine(new_client_id(0)))
 
-    def _begin_engine(self, engine: Engine) -> None:
+    def _begin_engine(self, engine: Engine, places: Places | None = None) -> None:
         self.engine = engine
-        self._parents = Parents(self._beyond)
+        self._parents = Parents(self._beyond, places)
         self._parents.own.add(engine.client_id)
         self._digest: CellDigest | None = None
         _documents.add(self)
@@ -107,18 +109,55 @@ class Document:
 
     # --- opening and rebuilding ----------------------------------------------------------------------------
 
-    def load(self, updates: Iterable[bytes]) -> None:
+    def load(self, updates: Iterable[bytes], prepared: bytes | None = None) -> None:
         """Fill the document with what a storage holds, under a new client id, and build the live structure.
 
         What can never have been written by a replica of this format, but got to the disk, is left out.
+        ``prepared`` is what ``prepare`` returned when the first of the updates was the whole document: it must be
+        certain that it did, of just that update, because then that one is not checked again.
         Raises BadUpdate if bytes are not of this format, KindMismatch if the root is of another kind, and
         EngineFailure.
         """
         with engine_failures("while it read the document"):
+            known = unpack_prepared(prepared) if prepared is not None else None
+            if known is not None:
+                state, *later = updates
+                self._load_prepared(state, known, later)
+                return
             applied = self._fill(list(updates))
             self._check_meta()
             self.root.container = self._make(self.kind, self.root)
             Patcher(self).show_root(applied)
+
+    def _load_prepared(self, state: bytes, known: Prepared, later: list[bytes]) -> None:
+        infos = {update: check_update(update) for update in later}
+        self._highest_session = known.highest_session
+        self._note_sessions(infos.values())
+        self._begin_engine(Engine(new_client_id(self._highest_session), state, known.lists), known.places)
+        self._mirror = _Mirror(sequences=known.sequences())
+        self._mirror.hidden = {identifier: set(texts) for identifier, texts in known.hidden.items()}
+        for sequence in self.sequences.values():
+            self.note_stamps(sequence)
+        self._settle_moved_lists()
+        applied = self._apply(self._take_ready(infos, trusted=True)) if infos else None
+        self._check_meta()
+        self._mirror.nodes = known.build(self.root, self.sequences, self._make)
+        if applied is not None:
+            patches = Patcher(self).show(applied)
+            sort_keys({patch.node for patch in patches if patch.node.kind == "dict"})
+
+    def prepare(self) -> bytes:
+        """Return what ``load`` can use again when it gets what ``diff`` returns now; the document is complete."""
+        highest = max((client for client in self._clocks() if client < SEED_CLIENTS), default=0)
+        hidden = {identifier: sorted(texts) for identifier, texts in self.hidden.items() if texts}
+        return Prepared(
+            highest,
+            self._parents.places(),
+            rows_of(self.root, self.sequences),
+            hidden,
+            lists_of(self.sequences),
+            overrides_of(self.sequences),
+        ).pack()
 
     def rebuild(self, updates: Iterable[bytes], failed: list[Op] | None = None) -> None:
         """Replace the document by what a storage holds, under a new client id; the live structure is to be that.

@@ -50,9 +50,13 @@ class HalfApplied(BadUpdate):
 
 
 class Engine:
-    """One engine document and its open transaction."""
+    """One engine document and its open transaction.
 
-    def __init__(self, client_id: int) -> None:
+    ``state`` is an update to begin with, one that such a document gave; ``lists`` names the lists in it. Raises
+    HalfApplied if the engine refuses it.
+    """
+
+    def __init__(self, client_id: int, state: bytes = b"", lists: Iterable[str] = ()) -> None:
         self.client_id = client_id
         self._doc = yrs.Doc(client_id, None, None)
         self._updates: list[bytes] = []
@@ -63,8 +67,18 @@ class Engine:
         self._changes: set[tuple[str, str]] | None = None
         self.txn: Any = self._doc.create_transaction()
         self.maps: dict[str, Any] = {name: self._doc.get_or_insert_map(self.txn, name) for name in MAP_ROOTS}
+        if state:
+            self._begin_with(state)
         self._end()
         self._subscription = self._doc.observe(self._collect)
+        self._watch(lists)
+
+    def _begin_with(self, state: bytes) -> None:
+        # Before anything is observed: that doubles what it takes.
+        try:
+            self._doc.apply_update(self.txn, state)
+        except Exception as error:
+            raise HalfApplied(f"the engine refused an update: {error}") from error
 
     def _collect(self, event: Any) -> None:
         if self._applied is None:

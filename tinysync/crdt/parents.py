@@ -9,9 +9,11 @@ edits from the engine. As nothing is nested, a block stays where it is for good,
 from __future__ import annotations
 
 import logging
+import secrets
 from array import array
 from bisect import bisect_right
-from typing import TYPE_CHECKING, Final
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tinysync.crdt.blocks import in_order
 from tinysync.crdt.check import DELETED, check_update
@@ -29,7 +31,7 @@ logger = logging.getLogger("tinysync")
 
 _LIST, _ENTRY, _META = 0, 1, 2
 _SORT: Final = 3
-"""The bits of a place that tell which of these it is; the others are a digest, with a secret of the process."""
+"""The bits of a place that tell which of these it is; the others are a digest, with a secret of the device."""
 _META_NAME: Final = bytes([len(META)]) + META.encode()
 
 
@@ -44,14 +46,31 @@ class _Runs:
         self.places = array("q")
 
 
-class Parents:
-    """The places of a document's blocks; ``diff`` returns what the engine holds beyond a state vector."""
+class Places(NamedTuple):
+    """What is known of a document's blocks, to be written down: nobody else may read it."""
 
-    def __init__(self, diff: Callable[[bytes], bytes]) -> None:
+    secret: bytes
+    runs: list[tuple[int, bytes, bytes]]
+    """(client, ends, places) as arrays, in the byte order of the machine."""
+
+
+class Parents:
+    """The places of a document's blocks; ``diff`` returns what the engine holds beyond a state vector.
+
+    ``places`` is what ``places`` returned for another document with the same blocks.
+    """
+
+    def __init__(self, diff: Callable[[bytes], bytes], places: Places | None = None) -> None:
         self._diff = diff
         self._runs: dict[int, _Runs] = {}
         self._ends: dict[int, int] = {}
         """How far the blocks of each client are known."""
+        self._secret = places.secret if places else secrets.token_bytes(16)
+        for client, ends, numbers in places.runs if places else ():
+            runs = self._runs[client] = _Runs()
+            runs.ends.frombytes(ends)
+            runs.places.frombytes(numbers)
+            self._ends[client] = runs.ends[-1]
         self._before: dict[int, tuple[int, int]] = {}
         """(runs, end) as it was for the clients that got blocks from the updates that are being sorted out."""
         self._is_behind = True
@@ -105,7 +124,7 @@ class Parents:
 
     def _place_of(self, block: Blocks) -> int:
         if block.parent:
-            place = _place(block.parent)
+            place = self._named(block.parent)
         else:
             places = {self._at(neighbour) for neighbour in (block.left, block.right) if neighbour is not None}
             place = places.pop()
@@ -166,8 +185,15 @@ class Parents:
         except BadUpdate as error:
             raise EngineFailure(f"the CRDT engine holds what cannot be: {error}") from error
 
+    def _named(self, parent: bytes) -> int:
+        """Return what stands for a place; who sends updates cannot find two places for which the same does."""
+        sort = _META if parent.startswith(_META_NAME, 1) else _ENTRY if parent[1] == 1 else _LIST
+        number = int.from_bytes(blake2b(parent, digest_size=8, key=self._secret).digest(), signed=True)
+        return number & ~_SORT | sort
 
-def _place(parent: bytes) -> int:
-    """Return what stands for a place; who sends updates cannot find two places for which the same does."""
-    sort = _META if parent.startswith(_META_NAME, 1) else _ENTRY if parent[1] == 1 else _LIST
-    return hash(parent) & ~_SORT | sort
+    def places(self) -> Places:
+        """Return where all blocks lie that the engine holds."""
+        self._is_behind = True
+        self._catch_up()
+        runs = [(client, each.ends.tobytes(), each.places.tobytes()) for client, each in self._runs.items()]
+        return Places(self._secret, [run for run in runs if run[1]])

@@ -162,6 +162,11 @@ class Sequence:
                 index += len(fresh)
         self._shown = None
 
+    def fill(self, slots: list[Slot]) -> None:
+        """Take over the slots of a list that was mirrored before."""
+        self.slots = slots
+        self.ats = sum(slot.at is not None for slot in slots)
+
     def apply_override(self, identity: Identity, cell: Any) -> None:
         """Follow a change of an assigned value."""
         if cell is ABSENT:

@@ -149,12 +149,22 @@ def packable(value: Any) -> Any:
 
 def encode_reference(reference: Reference) -> bytes:
     """Return the cell that shows a container."""
-    return _packb(msgpack.ExtType(Ext.REFERENCE, _packb([KINDS.index(reference.kind), reference.nonce])))
+    return _packb(packable_reference(reference))
+
+
+def packable_reference(reference: Reference) -> Any:
+    """Return what msgpack writes for a reference."""
+    return msgpack.ExtType(Ext.REFERENCE, _packb([KINDS.index(reference.kind), reference.nonce]))
 
 
 def encode_at(at: At) -> bytes:
     """Return the list position for an element that was moved."""
-    return _packb(msgpack.ExtType(Ext.AT, _packb([*at.identity, *at.stamp])))
+    return _packb(packable_at(at))
+
+
+def packable_at(at: At) -> Any:
+    """Return what msgpack writes for a list position."""
+    return msgpack.ExtType(Ext.AT, _packb([*at.identity, *at.stamp]))
 
 
 def encode_keyed(key: Any, cell: Any) -> bytes:
@@ -334,6 +344,11 @@ def _from_ext(code: int, data: bytes, depth: int, *, in_key: bool) -> Any:  # no
             client, clock, time, device = map(int, _unpack(data, depth + 1, arrays=1))
             return At((client, clock), (time, device))
     raise BadUpdate(f"a cell of unknown type {code}")
+
+
+def from_ext(code: int, data: bytes) -> Any:
+    """Return what a msgpack extension of a cell stands for; raises BadUpdate if it is none."""
+    return _from_ext(code, data, 0, in_key=False)
 
 
 def scalar_from_ext(code: int, data: bytes) -> Any:

@@ -31,9 +31,9 @@ class BaseFile:
     """The notes about one readable file, of which the last counts; used by the holder of the folder's lock.
 
     ``last`` is the digest of what the file was last known to hold, ``text`` that content, ``intended`` the digest
-    of what was about to be written. All are None before the first note. The notes are appended, because that is
-    many times faster than replacing a file; a file of many is replaced by one that holds the last. Every session
-    that has the structure open makes notes here.
+    of what was about to be written. All are None before the first note. ``shown`` is a note of its own. The notes
+    are appended, because that is many times faster than replacing a file; a file of many is replaced by one that
+    holds the last. Every session that has the structure open makes notes here.
     """
 
     def __init__(self, path: Path, durability: Durability) -> None:
@@ -48,6 +48,8 @@ class BaseFile:
         self._damage_told = False
         self.last: bytes | None = None
         self.intended: bytes | None = None
+        self.shown: list[bytes] = []
+        """The digest of a content, and the position in the op log up to which it shows the structure."""
         self._packed = b""
 
     def read(self) -> None:
@@ -72,6 +74,8 @@ class BaseFile:
                 case [bytes() as last, bytes() as intended, bytes() as packed]:
                     self.last, self.intended = last, intended
                     self._packed = packed or self._packed
+                case [bytes() as content, bytes() as position]:
+                    self.shown = [content, position]
         # Behind the end may stand what somebody did not finish who was killed, or what is damaged.
         self._known(data[:end] if end == len(data) else b"", seen)
 
@@ -107,10 +111,21 @@ class BaseFile:
             data = header(BASE_MAGIC) + frame(pack([last, intended, packed or self._packed]))
             replace_file(self._path, data, self._durability)
             self._known(data, self._signature())
+            self.shown = []
         else:
             self._append(record)
         self.last, self.intended = last, intended
         self._packed = packed or self._packed
+
+    def note_shown(self, position: bytes) -> None:
+        """Note up to which position in the op log the last content shows the structure. Raise OSError."""
+        if self.last is not None and self._end and self.shown != [self.last, position]:
+            self.shown = [self.last, position]
+            self._append(frame(pack(self.shown)))
+
+    def shows(self, position: bytes) -> bool:
+        """Tell whether the last content is known to show the structure up to a position in the op log."""
+        return self.last is not None and self.shown == [self.last, position]
 
     def _append(self, record: bytes) -> None:
         # Not kept open: a file that others have open cannot be replaced on Windows.

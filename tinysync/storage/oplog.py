@@ -13,12 +13,14 @@ from tinysync.errors import DamagedFileWarning, StorageError
 from tinysync.model import DeviceId
 from tinysync.storage.appending import AppendFile
 from tinysync.storage.atomic import TEMP_SUFFIX, replace_file
+from tinysync.storage.base import digest
 from tinysync.storage.compaction import compact, is_past_due
 from tinysync.storage.failures import storage_error, storage_errors
 from tinysync.storage.history import read_history
 from tinysync.storage.lock import PATIENCE, FolderLock
 from tinysync.storage.oplog_contract import Opened
 from tinysync.storage.past_files import sweep
+from tinysync.storage.prepared import read_prepared, write_prepared
 from tinysync.storage.records import OPS_MAGIC, OpRecord, encode_op, frame
 from tinysync.storage.recovery import CORRUPT_SUFFIX, OPS_SUFFIX, read_again, read_folder
 from tinysync.storage.sessions import Session, live_sessions
@@ -85,13 +87,23 @@ class FileOpLog:
                 device = self._device()
                 contents = self._read_and_keep_readable(live)
                 self._sweep_past(contents)
+                prepared, unprepared = read_prepared(self._folder, contents)
                 past_due = is_past_due(self._folder, contents, self._retention, _now_ms())
                 session = Session(self._folder)
                 session.begin()
         self._session, self._ended, self._version = session, {}, contents.version
         self._tail = Tail(self._folder, contents, durable=self._durability == "disk")
         records = contents.records
-        return Opened(device, records, bool(records), contents.file_bytes, contents.loose_bytes, past_due)
+        return Opened(
+            device,
+            records,
+            bool(records),
+            contents.file_bytes,
+            contents.loose_bytes,
+            past_due,
+            prepared,
+            unprepared,
+        )
 
     def append(self, record: OpRecord) -> None:
         """Add a record to this session's op file. Raise StorageError; then the file is as before."""
@@ -133,7 +145,16 @@ class FileOpLog:
             self._end()
             return read_again(self._folder, tail.snapshots, {**tail.ends, **self._ended})
 
-    def compact(self, update: bytes) -> None:
+    def position(self) -> bytes:
+        """Return a digest of which records were returned and appended so far."""
+        _, tail = self._require_open()
+        ends = tail.ends | self._ended
+        if self._writer is not None:
+            ends[self._writer[0]] = self._writer[1].end
+        known = sorted(tail.snapshots), sorted((name, end) for name, end in ends.items() if end)
+        return digest(repr(known).encode())
+
+    def compact(self, update: bytes, prepared: bytes | None = None) -> None:
         """Write ``update`` as a snapshot, then delete what it replaces. Raise StorageError; nothing is lost.
 
         What others who have the structure open write to, or what was not read to its end, stays beside it.
@@ -149,6 +170,8 @@ class FileOpLog:
             contents = read_folder(self._folder, live)
             covered = tail.covered(contents, live)
             name = compact(self._folder, contents, update, covered, retention=self._retention, now_ms=_now_ms())
+            if prepared is not None:
+                write_prepared(self._folder, name, update, prepared)
             tail.replaced(covered, name)
             self._ended = {}
 

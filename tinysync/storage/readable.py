@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from tinysync.storage.names import Paths
     from tinysync.storage.plain import Vocabulary
 
+NOTED_BYTES: Final = 4096
+"""A smaller file is written faster than it is noted that it need not be."""
+
 _SETTLING_SECONDS: Final = 0.05
 _SETTLING_ROUNDS: Final = 40
 _ADVICE: Final = "See that the place is there, writable and not full."
@@ -126,9 +129,20 @@ class ReadableFile:
             content = self._read()
         return None if content is None else self._load(content, self._path)
 
-    def write(self, value: Any, merged: Edited | None = None) -> WriteOutcome:
+    def shows(self, position: bytes) -> bool:
+        """Tell whether the file, untouched, is known to show the structure up to a position in the op log."""
+        return self._base.shows(position)
+
+    def note_shown(self, position: bytes) -> None:
+        """Note that the file, untouched, shows the structure up to a position in the op log."""
+        with storage_errors("note what was written to", self._path, _ADVICE):
+            self._base.note_shown(position)
+
+    def write(self, value: Any, merged: Edited | None = None, position: bytes | None = None) -> WriteOutcome:
         """Make the file hold ``value``, unless it was edited by hand.
 
+        ``position`` is the one in the op log that the value is of: so it is known, if the file takes long to
+        write, that it need not be.
         Edited and Unreadable say that it was, and was left alone. An edit that has been carried over into
         ``value`` is given back as ``merged``, and only that edit may be overwritten. Raise StorageError if the
         file could not be written; then it is as it was.
@@ -150,7 +164,10 @@ class ReadableFile:
                         return status
                 # A file that was deleted or emptied is written again as it was laid out.
                 layout = content if content and content.strip() else self._base.text()
-                replaced = self._replace(content, self._dump(value, layout))
+                data = self._dump(value, layout)
+                replaced = self._replace(content, data)
+            if position is not None and len(data) > NOTED_BYTES:
+                self._base.note_shown(position)
         return Written()
 
     def _dump(self, value: Any, layout: bytes | None) -> bytes:

@@ -119,9 +119,12 @@ class Disk:
     def compact_if_large(self, opened: Opened, replica: Replica) -> None:
         """Replace a long op log by a snapshot, unless updates are missing from it."""
         large = opened.loose_bytes > COMPACT_BYTES or len(opened.records) > COMPACT_RECORDS
-        if (large or opened.past_due) and replica.document.is_complete():
+        if (large or opened.past_due or opened.unprepared) and replica.document.is_complete():
             (update,) = replica.document.diff()
-            self._log.compact(update)
+            up_to_date = self.view.is_up_to_date()
+            self._log.compact(update, replica.document.prepare())
+            if up_to_date:
+                self.view.still_up_to_date()
 
     def past(self) -> Past:
         """Return the records that are kept for the history; raises StorageError."""

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from tinysync.model import History, Kind
     from tinysync.storage.atomic import Durability
     from tinysync.storage.names import Paths
+    from tinysync.storage.oplog_contract import Opened
     from tinysync.storage.readable import Status
     from tinysync.storage.storage import Storage
     from tinysync.tracker.inbox import Dispatch
@@ -121,7 +122,7 @@ def _open_document(structure: Any, options: _Options, disk: Disk, paths: Paths) 
         status = disk.view.status()
         if opened.records:
             try:
-                _reopen(replica, disk, updates_of(opened.records), default)
+                _reopen(replica, disk, opened, default)
             except KindMismatch as error:
                 raise KindMismatch(
                     f"{paths.state} holds {options.name!r}, and {error}; give a structure of that kind, or another"
@@ -229,10 +230,10 @@ def _check_kind(place: Path, content: Any, kind: Kind) -> None:
         )
 
 
-def _reopen(replica: Replica, disk: Disk, updates: list[bytes], default: Any) -> None:
+def _reopen(replica: Replica, disk: Disk, opened: Opened, default: Any) -> None:
     """Load a document and add the defaults of a newer version of the app."""
     document = replica.document
-    document.load(updates)
+    document.load(updates_of(opened.records), opened.prepared)
     seen = document.seeded_version()
     if seen is None or document.version > seen:
         seed = seed_document(default, document.version)

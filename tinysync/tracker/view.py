@@ -119,8 +119,10 @@ class View:
         ``taken``: the edit is in the structure already.
         """
         self._device = device
-        self._changes += 1
         self._note_size()
+        if isinstance(status, Untouched) and self.is_up_to_date():
+            return
+        self._changes += 1
         if self._large and not isinstance(status, Edited):
             self._save_later(replica)
             return
@@ -131,6 +133,14 @@ class View:
                 self._readable.accept(status)
             while not self._write(replica):
                 self._take_in_edit(replica)
+
+    def is_up_to_date(self) -> bool:
+        """Tell whether the readable file, if nobody touched it, is known to show all that is in the op log."""
+        return self._readable.shows(self._log.position())
+
+    def still_up_to_date(self) -> None:
+        """Note that it does, although what is in the op log lies elsewhere now."""
+        self._readable.note_shown(self._log.position())
 
     # --- from the structure to the file --------------------------------------------------------------------
 
@@ -176,7 +186,7 @@ class View:
         """
         if not self._unsaved:
             return True  # the thread that writes behind was faster
-        outcome = self._readable.write(replica.root)
+        outcome = self._readable.write(replica.root, position=self._log.position())
         if isinstance(outcome, Unreadable):
             raise outcome.error
         if isinstance(outcome, Edited):
@@ -210,8 +220,9 @@ class View:
                     if written:
                         self._written_at = time.monotonic()
                         change, copy = self._changes, plain(replica.root)
+                        position = self._log.position()
                 if written:
-                    written = isinstance(self._readable.write(copy), Written)
+                    written = isinstance(self._readable.write(copy, position=position), Written)
                     if written:
                         self._note_written(change)
         except DocumentInUse:
