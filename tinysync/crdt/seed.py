@@ -40,11 +40,14 @@ def kind_cell(kind: Kind) -> bytes:
 
 
 META_CELLS: Final = {
-    "format": (b"\x08\x01\x7c\x3f\x80\x00\x00",),
-    "epoch": (b"\x08\x01\x7c\x00\x00\x00\x00",),
+    "format": (b"\x08\x01\x7c\x3f\x80\x00\x00", b"\x08\x01\x7d\x01"),
+    "epoch": (b"\x08\x01\x7c\x00\x00\x00\x00", b"\x08\x01\x7d\x00"),
     "kind": tuple(map(kind_cell, KINDS)),
 }
-"""All that a seed of this format writes about the document itself, as encoded block contents."""
+"""All that a seed of this format writes about the document itself, as encoded block contents.
+
+Numbers are floats as this engine writes them, and integers as Yjs does when it passes them on.
+"""
 
 MAX_OWN_LISTS: Final = 16
 """Up to so many lists of a seed are written under client ids of their own, so that a list that two versions of an

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tinysync.peer.shared import SharedDocument
     from tinysync.protocol.documents import Documents
     from tinysync.protocol.events import DigestReceived
+    from tinysync.protocol.yjs import YjsRoom
 
 QUIET_SECONDS: Final = 1.0
 """How long nothing must have happened before a digest is sent."""
@@ -46,7 +47,7 @@ class Comparison:
     frames each way; the other side compares it if it is at the same numbers, else something is on its way.
     """
 
-    def __init__(self, document: SharedDocument, documents: Documents, owner: Owner) -> None:
+    def __init__(self, document: SharedDocument, documents: Documents | YjsRoom, owner: Owner) -> None:
         self._document = document
         self._documents = documents
         self._owner = owner

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from tinysync.peer.shared import SharedDocument
     from tinysync.protocol.documents import Documents
+    from tinysync.protocol.yjs import YjsRoom
     from tinysync.status import Coverage
 
 REST_SECONDS: Final = 0.5
@@ -43,7 +44,7 @@ class Confirmation:
     last frame that had been given to the link by then: once that one is acknowledged, the peer holds as much.
     """
 
-    def __init__(self, document: SharedDocument, documents: Documents, owner: Owner) -> None:
+    def __init__(self, document: SharedDocument, documents: Documents | YjsRoom, owner: Owner) -> None:
         self.coverage: Coverage | None = None
         """What the peer is known to hold; None: nothing was confirmed on this link yet."""
         self._document = document

@@ -38,7 +38,7 @@ from tinysync.protocol.events import (
     UpdatesReceived,
 )
 from tinysync.protocol.messages import Code
-from tinysync.protocol.session import LinkState, Session
+from tinysync.protocol.session import LinkState
 from tinysync.status import Coverage, KnownDevice
 from tinysync.transport.backoff import Backoff
 
@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 
     from tinysync.peer.links import Links
     from tinysync.peer.shared import SharedDocument
+    from tinysync.protocol.session import Session
+    from tinysync.protocol.yjs import YjsSession
     from tinysync.transport.link import Link
 
 logger = logging.getLogger("tinysync")
@@ -82,7 +84,7 @@ class Connection:
     def __init__(
         self,
         link: Link,
-        session: Session,
+        session: Session | YjsSession,
         documents: dict[DocumentId, SharedDocument],
         *,
         pass_on: Callable[[Connection, DocumentId, list[bytes]], None],

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tinysync.peer.shared import SharedDocument
     from tinysync.protocol.documents import Documents
     from tinysync.protocol.events import UpdatesReceived
+    from tinysync.protocol.yjs import YjsRoom
 
 
 class Owner(comparing.Owner, confirming.Owner, Protocol):
@@ -71,7 +72,7 @@ class OpenDocument:
         self,
         document: SharedDocument,
         device: DeviceId,
-        documents: Documents,
+        documents: Documents | YjsRoom,
         owner: Owner,
         replica: DeviceId,
     ) -> None:

@@ -10,7 +10,7 @@ import socket
 from collections import deque
 from dataclasses import replace
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from tinysync.errors import (
     EngineFailure,
@@ -25,6 +25,7 @@ from tinysync.peer.finding import Finder, check_installed, place_to_listen
 from tinysync.peer.links import Links
 from tinysync.peer.membership import join
 from tinysync.peer.telling import linked_devices
+from tinysync.peer.visiting import Visit, Visitors
 from tinysync.peer.waiting import wait_synced
 from tinysync.protocol.limits import Limits
 from tinysync.protocol.session import Session
@@ -52,12 +53,15 @@ if TYPE_CHECKING:
 
     from tinysync.group.key import Key
     from tinysync.peer.shared import SharedDocument
+    from tinysync.protocol.yjs import YjsSession
     from tinysync.status import DeviceStatus
     from tinysync.tracker.status_watch import StatusSubscription
     from tinysync.transport.link import Link, Transport
     from tinysync.transport.security import Security
 
 logger = logging.getLogger("tinysync")
+
+AnyConnection = TypeVar("AnyConnection", bound=Connection)
 
 GOODBYE_SECONDS: Final = 2.0
 """How long ``close`` waits for slow links to take what is left to send."""
@@ -86,6 +90,11 @@ class Peer:
       finds, wherever they move.
     documents: patterns of the names of documents, like 'home/*': only those are shared. ``*`` stands for any
       characters, '/' too (see ``fnmatch``). By default all are.
+    yjs: an address to take Yjs clients at, like '127.0.0.1:8766', or None. Browser pages and programs with the npm
+      packages yjs and y-websocket share the same structures there, each under its name (see ``yjs_url``). Links
+      are not encrypted.
+    yjs_token: a text that Yjs clients have to show, as the parameter ``token``. Without one only loopback
+      addresses are used, and only pages of this machine are let in.
 
     It works in a thread of its own, in programs with and without an event loop. Updates that it receives are
     passed on, so any topology converges. A refused link is reported in the log of both sides, and by
@@ -105,6 +114,8 @@ class Peer:
         identity: str | os.PathLike[str] | None = None,
         lan: bool = False,
         documents: Iterable[str] | None = None,
+        yjs: str | None = None,
+        yjs_token: str | None = None,
     ) -> None:
         if device is not None and not (isinstance(device, str) and 0 < len(device) <= Limits().max_device_name):
             raise UsageError(
@@ -146,6 +157,9 @@ class Peer:
             self._finder = Finder(secret, self._device_id, self._links)
         self._connections = self._links.connections
         self._unreached = self._links.unreached
+        if yjs_token is not None and yjs is None:
+            raise UsageError("yjs_token= is for Yjs clients; say where to take them with yjs='127.0.0.1:8766'")
+        self._visitors = None if yjs is None else self._make_visitors(yjs, yjs_token)
         self._published: deque[tuple[DocumentId, list[bytes]]] = deque()
         self._flush_is_due = False
         self._watchers: list[asyncio.Event] = []
@@ -185,8 +199,21 @@ class Peer:
         limits = self._limits
         return WebSocketTransport(limits.max_frame, security, max_first_frame=limits.max_first_frame)
 
+    def _make_visitors(self, address: str, token: str | None) -> Visitors:
+        def connect(link: Link, session: YjsSession, documents: dict[DocumentId, SharedDocument]) -> Visit:
+            return self._make_connection(Visit, link, session, documents, None)
+
+        return Visitors(address, token, self._documents, self._limits, connect=connect)
+
     async def _start(self, listen: str | None, urls: list[str]) -> None:
-        await self._links.start(listen, urls, self._hurry_up)
+        if self._visitors is not None:
+            await self._visitors.listen()
+        try:
+            await self._links.start(listen, urls, self._hurry_up)
+        except BaseException:
+            if self._visitors is not None:
+                await self._visitors.close()
+            raise
         if self._finder is not None and self.url is not None:
             self._finder.start(parse_address(self.url, listening=True, secure=True))
 
@@ -197,6 +224,20 @@ class Peer:
         Others connect to it; where it says 0.0.0.0, they write the name or address of this machine instead.
         """
         return self._links.url
+
+    @property
+    def yjs_url(self) -> str | None:
+        """The address that Yjs clients connect to, ``new WebsocketProvider(yjs_url, name, doc)``; None: nowhere.
+
+        The document is the name that a structure is tracked under; special characters are escaped, as by
+        ``encodeURIComponent``.
+        """
+        return self._visitors.address if self._visitors is not None else None
+
+    def _all_connections(self) -> list[Connection]:
+        """Return the connections to other devices and to Yjs clients."""
+        visitors = self._visitors.connections if self._visitors is not None else ()
+        return [*self._connections, *visitors]
 
     def connect(self, url: str) -> None:
         """Connect to one more peer, now or as soon as it is there; raises InvalidAddress.
@@ -313,7 +354,7 @@ class Peer:
     def _unshare(self, name: DocumentId, coverage: Coverage | None) -> None:
         self._flush()
         self._confirm(name, coverage)
-        for connection in self._connections:
+        for connection in self._all_connections():
             connection.withdraw(name)
         self._documents.pop(name, None)
 
@@ -340,18 +381,18 @@ class Peer:
         while self._published:
             name, updates = self._published.popleft()
             self._send(name, updates, None)
-        for connection in self._connections:
+        for connection in self._all_connections():
             connection.pump()
         self._tell_status()
 
     def _send(self, name: DocumentId, updates: list[bytes], source: Connection | None) -> None:
-        for connection in self._connections:
+        for connection in self._all_connections():
             if connection is not source:
                 connection.session.documents.send_updates(name, updates)
 
     def _pass_on(self, source: Connection, name: DocumentId, updates: list[bytes]) -> None:
         self._send(name, updates, source)
-        for connection in self._connections:
+        for connection in self._all_connections():
             if connection is not source:
                 connection.pump_soon()
 
@@ -476,7 +517,7 @@ class Peer:
         self._thread.call(self._send_presence, name, entries, source)
 
     def _send_presence(self, name: DocumentId, entries: dict[int, bytes], source: object) -> None:
-        for connection in self._connections:
+        for connection in self._all_connections():
             if connection is not source:
                 connection.session.documents.send_awareness(name, entries)
                 connection.pump_soon()
@@ -497,10 +538,25 @@ class Peer:
     # --- links ---------------------------------------------------------------------------------------------
 
     def _connection_for(self, link: Link, url: str | None) -> Connection:
-        return Connection(
+        session = Session(self._device_id, self.device, self._limits)
+        return self._make_connection(Connection, link, session, self._documents, url)
+
+    def _parted(self) -> None:
+        for document in self._documents.values():
+            document.links_were_down()
+
+    def _make_connection(
+        self,
+        kind: type[AnyConnection],
+        link: Link,
+        session: Session | YjsSession,
+        documents: dict[DocumentId, SharedDocument],
+        url: str | None,
+    ) -> AnyConnection:
+        return kind(
             link,
-            Session(self._device_id, self.device, self._limits),
-            self._documents,
+            session,
+            documents,
             pass_on=self._pass_on,
             changed=self._tell_watchers,
             flush=self._flush,
@@ -510,10 +566,6 @@ class Peer:
             links=self._links,
             url=url,
         )
-
-    def _parted(self) -> None:
-        for document in self._documents.values():
-            document.links_were_down()
 
     def _tell_watchers(self) -> None:
         for watcher in self._watchers:
@@ -525,11 +577,10 @@ class Peer:
         self._flush()
         for name, coverage in coverages.items():
             self._confirm(name, coverage)
-        for connection in self._connections:
+        links = self._all_connections()
+        for connection in links:
             connection.say_goodbye(f"{self.device} closes")
-        ends: list[asyncio.Future[Any]] = [
-            asyncio.ensure_future(connection.sent.wait()) for connection in self._connections
-        ]
+        ends: list[asyncio.Future[Any]] = [asyncio.ensure_future(connection.sent.wait()) for connection in links]
         finding: set[asyncio.Task[None]] = set()
         if self._finder is not None:
             ends.append(asyncio.ensure_future(self._finder.leave()))
@@ -537,6 +588,8 @@ class Peer:
         if ends:
             await asyncio.wait(ends, timeout=GOODBYE_SECONDS)
         await self._links.close([*ends, *finding])
+        if self._visitors is not None:
+            await self._visitors.close()
 
 
 def _checked_patterns(documents: Iterable[str]) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tinysync.crdt.engine import write_varint
 from tinysync.errors import ProtocolError
 from tinysync.protocol.messages import Code
+from tinysync.protocol.numbers import read_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -166,11 +167,11 @@ def joined(entries: dict[int, bytes]) -> bytes:
 
 def _read(update: bytes, limits: Limits) -> Iterator[tuple[int, int, bytes, State | None]]:
     try:
-        count, position = _number(update, 0, limits.max_present + 1)
+        count, position = read_number(update, 0, limits.max_present + 1)
         for _ in range(count):
-            client, position = _number(update, position, MAX_CLIENT)
-            clock, position = _number(update, position, MAX_CLOCK)
-            size, position = _number(update, position, limits.max_presence + 1)
+            client, position = read_number(update, position, MAX_CLIENT)
+            clock, position = read_number(update, position, MAX_CLOCK)
+            size, position = read_number(update, position, limits.max_presence + 1)
             text, position = update[position : position + size], position + size
             _check(len(text) == size, "it ends too early")
             state = json.loads(text, parse_constant=_refuse)
@@ -180,21 +181,6 @@ def _read(update: bytes, limits: Limits) -> Iterator[tuple[int, int, bytes, Stat
         _check(position == len(update), "there are bytes behind its end")
     except (ValueError, RecursionError) as error:
         raise ProtocolError(f"a frame of presence is malformed: {error}", Code.MALFORMED) from error
-
-
-def _number(data: bytes, position: int, limit: int) -> tuple[int, int]:
-    value = 0
-    for shift in range(0, 56, 7):
-        if position >= len(data):
-            raise ValueError("it ends too early")
-        byte = data[position]
-        position += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            if value >= limit:
-                raise ValueError(f"the number {value} is not below {limit}")
-            return value, position
-    raise ValueError("a number runs out of bounds")
 
 
 def _check(holds: bool, otherwise: str) -> None:

@@ -29,12 +29,13 @@ class Address:
         return f"{_scheme(self.secure)}://{host}:{self.port}"
 
 
-def parse_address(text: str, *, listening: bool = False, secure: bool = False) -> Address:
+def parse_address(text: str, *, listening: bool = False, secure: bool = False, plain: bool = False) -> Address:
     """Return the address that ``text`` names; raises InvalidAddress.
 
     Without ``secure``, which takes the key of a group, only loopback addresses are accepted (127.0.0.0/8, ::1,
     localhost): anybody could link. Port 0 asks for any free port, and 0.0.0.0 or [::] for all addresses of this
-    machine; both make sense for listening only.
+    machine; both make sense for listening only. ``plain`` takes any address for links that are not encrypted:
+    the caller has another way to tell who may link.
     """
     scheme = _scheme(secure)
     form = f"write it like '127.0.0.1:8765' or '{scheme}://127.0.0.1:8765'"
@@ -59,7 +60,7 @@ def parse_address(text: str, *, listening: bool = False, secure: bool = False) -
         raise InvalidAddress(f"cannot use {text!r}: encrypted links are for the devices of a group; {_MAKE_A_KEY}")
     if parts.scheme == "ws" and secure:
         raise InvalidAddress(f"cannot use {text!r}: a Peer with a key makes encrypted links only; {form}")
-    return Address(_checked_host(host, text, listening=listening, secure=secure), port, secure)
+    return Address(_checked_host(host, text, listening=listening, secure=secure or plain), port, secure)
 
 
 def _checked_host(host: str, text: str, *, listening: bool, secure: bool) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import logging
 import ssl
@@ -41,9 +42,18 @@ logger = logging.getLogger("tinysync.websockets")
 logger.addHandler(logging.NullHandler())
 
 
-def _break_off(socket: ServerConnection) -> None:
+def break_off(socket: ServerConnection) -> None:
+    """Break off a link that is coming in."""
     if hasattr(socket, "transport"):  # else its handshake is still going on, and the doorkeeper has its eye on it
         socket.transport.abort()
+
+
+def cannot_listen(address: str, error: OSError) -> InvalidAddress:
+    """Return what to raise where an address cannot be listened at."""
+    advice = "another program listens there; choose another port, or 0 for any free one"
+    if error.errno != errno.EADDRINUSE:
+        advice = "choose an address of this machine and a port that this user may listen on"
+    return InvalidAddress(f"cannot listen on {address!r}: {error.strerror or error}; {advice}")
 
 
 class WebSocketLink:
@@ -100,6 +110,11 @@ class WebSocketLink:
     def abort(self) -> None:
         """Break the link off, without a word."""
         self._socket.transport.abort()
+
+    async def linger(self, seconds: float) -> None:
+        """Return when the link is down, or after so many seconds."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._socket.wait_closed(), seconds)
 
     async def close(self) -> None:
         """Close the link after what was sent, or after a second if the other side does not take it."""
@@ -235,7 +250,7 @@ class WebSocketTransport:
             if len(opening) >= MAX_OPENING:
                 slowest = next(iter(opening))
                 del opening[slowest]
-                _break_off(slowest)
+                break_off(slowest)
             opening[socket] = None
             return socket
 
@@ -256,9 +271,6 @@ class WebSocketTransport:
                 create_connection=receive,  # type: ignore[arg-type]  # any factory will do
             )
         except OSError as error:
-            advice = "another program listens there; choose another port, or 0 for any free one"
-            if error.errno != errno.EADDRINUSE:
-                advice = "choose an address of this machine and a port that this user may listen on"
-            raise InvalidAddress(f"cannot listen on {address!r}: {error.strerror or error}; {advice}") from error
+            raise cannot_listen(address, error) from error
         port = next(iter(server.sockets)).getsockname()[1]
         return WebSocketListener(server, replace(place, port=port), links, doorkeeper)
