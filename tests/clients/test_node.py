@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
+import re
+import subprocess
 from decimal import Decimal
 from uuid import UUID
 
 from tests.devices.device import assert_equal, synced
-from tests.peer.devices import wait_until
+from tests.peer.devices import DEADLINE, wait_until
 from tinysync import tracker
+
+from .node import EXAMPLE
+
+README = EXAMPLE.parents[1] / "README.md"
 
 
 def is_now(structure, value):
@@ -257,3 +264,40 @@ def test_a_structure_that_comes_and_goes(device, node):
     page.write("set", ["b"], 2)
     again = laptop.track({"b": 3})
     is_now(again, {"a": 1, "b": 2})
+
+
+def test_the_example_of_the_readme(device, example):
+    laptop = device(yjs="127.0.0.1:0")
+    board = laptop.track({"tasks": ["buy milk"]}, "board")
+    (program,) = re.findall(r"^```js\n(.*?)^```$", README.read_text(), re.MULTILINE | re.DOTALL)
+    assert "ws://127.0.0.1:8766" in program
+    script = example / "readme.js"
+    script.write_text(program.replace("ws://127.0.0.1:8766", laptop.peer.yjs_url))
+    # The flag is for Node.js 20, which has the WebSocket of browsers only behind it.
+    with subprocess.Popen(["node", "--experimental-websocket", "--no-warnings", script], text=True) as process:
+        try:
+            is_now(board, {"tasks": ["buy milk", "call Ann"]})
+        finally:
+            process.kill()
+
+
+def test_the_script(device, example):
+    laptop = device(yjs="127.0.0.1:0", yjs_token="a token nobody guesses")
+    todo = laptop.track({"tasks": ["a"]})
+
+    def run(*arguments):
+        return subprocess.run(
+            ["node", "node.js", laptop.peer.yjs_url, "todo", *arguments],
+            cwd=example,
+            env={**os.environ, "TINYSYNC_TOKEN": "a token nobody guesses"},
+            timeout=DEADLINE,
+            check=True,
+            stdout=subprocess.PIPE,
+            text=True,
+        ).stdout.strip()
+
+    run("set", "tasks/0", '{"b": 1}')
+    assert run("push", "tasks", "null") == "{ tasks: [ { b: 1 }, null ] }"
+    is_now(todo, {"tasks": [{"b": 1}, None]})
+    run("delete", "tasks/0/b")
+    is_now(todo, {"tasks": [{}, None]})
