@@ -46,7 +46,10 @@ class StructureClosed(UsageError):
 
 
 class TransactionBusy(UsageError):
-    """Another asyncio task has a transaction open on the structure; nothing was changed."""
+    """Another asyncio task has a transaction open on the structure; nothing was changed.
+
+    Or a thread has, which waits for a transaction of this thread on another structure.
+    """
 
 
 class EndlessCallbacks(UsageError):

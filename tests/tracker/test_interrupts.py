@@ -11,6 +11,7 @@ import threading
 
 import pytest
 
+from tests.lengths import many
 from tests.tracker.opened import assert_in_agreement, exact, open_in
 from tinysync import UsageError
 
@@ -176,3 +177,65 @@ def test_ctrl_c_again_and_again_loses_nothing_that_was_acknowledged(tmp_path):
     if made is not None:
         assert replica.root.log == live
     replica.close()
+
+
+HAMMER = """
+import itertools, random, signal, sys
+from pathlib import Path
+from tests.lengths import many
+from tests.tracker.opened import assert_in_agreement, exact, in_memory, open_in
+
+START = {"n": 0, "log": [], "d": {}, "s": set()}
+folder, chance, heard = Path(sys.argv[1]), random.Random(sys.argv[2]), []
+on_disk = sys.argv[3] == "disk"
+
+def opened():
+    replica = open_in(folder, START) if on_disk else in_memory(START)
+    replica.handle.on(heard.append)
+    return replica
+
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+def write(number):
+    root = replica.root
+    chance.choice([
+        lambda: setattr(root, "n", number),
+        lambda: root.d.update({str(number % 9): number}),
+        lambda: root.log.append(number),
+        lambda: root.log and root.log.pop(),
+        lambda: root.s.symmetric_difference_update({number % 5}),
+        lambda: replica.snapshot(),
+    ])()
+
+signal.signal(signal.SIGALRM, interrupt)
+replica, interrupted = opened(), 0
+for number in range(int(sys.argv[4])):
+    try:
+        signal.setitimer(signal.ITIMER_REAL, chance.uniform(5e-6, 250e-6))
+        write(number)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    except KeyboardInterrupt:
+        interrupted += 1
+    lock = replica.lock
+    assert not (lock.is_mine() or lock.is_calling_back or lock.blocks), "the lock is left behind"
+    with replica.changing():
+        assert_in_agreement(replica)
+    if on_disk and not number % 200:
+        live = exact(replica.root)
+        replica.close()
+        replica = opened()
+        assert exact(replica.root) == live
+replica.root.n = -1
+assert replica.root.n == -1 and not replica.notifier.waiting
+print(interrupted)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs setitimer")
+@pytest.mark.parametrize("kept", ["disk", "memory"])
+def test_an_interrupt_at_any_place_leaves_no_lock_behind_and_all_in_agreement(tmp_path, kept):
+    arguments = [str(tmp_path), "1", kept, str(many(1500))]
+    command = [sys.executable, "-c", HAMMER, *arguments]
+    found = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    assert int(found.stdout) > 100

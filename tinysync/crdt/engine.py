@@ -88,8 +88,15 @@ class Engine:
 
     def _end(self) -> None:
         txn, self.txn = self.txn, None
-        txn.commit()
-        txn.drop()
+        try:
+            txn.commit()
+        except SystemError as error:
+            # An interrupt that came while the engine called back.
+            if error.__cause__ is None:
+                raise
+            raise error.__cause__ from None
+        finally:
+            txn.drop()
 
     # --- local writes --------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tinysync.tracked.base import Tracked
     from tinysync.tracked.detached import DetachedEdit
     from tinysync.tracked.edit import Edit
+    from tinysync.tracker.lock import Taken
     from tinysync.tracker.replica import Replica
     from tinysync.tracker.schema import Schema
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 class Call:
     """The context in which a call makes its edits; its transaction ends with it unless one is open around it."""
 
-    __slots__ = ("_args", "_container", "_func_name", "_kwargs", "_mark", "_replica")
+    __slots__ = ("_args", "_container", "_func_name", "_kwargs", "_mark", "_replica", "_taken")
 
     def __init__(
         self,
@@ -36,11 +37,13 @@ class Call:
         self._args = args
         self._kwargs = kwargs
         self._mark = 0
+        self._taken: Taken = []
 
     def __enter__(self) -> Edit | DetachedEdit:
         replica = self._replica
-        replica.lock.acquire()
+        self.__class__ = _Begun
         try:
+            replica.lock.acquire(self._taken)
             replica.check_open()
             self._mark = replica.transaction.journal.mark()
             if is_attached(self._container):
@@ -48,7 +51,8 @@ class Call:
             # Another thread or device removed it while this call waited for its turn.
             return detached_edit(self._container)
         except BaseException:
-            replica.lock.release()
+            if self._taken:
+                replica.lock.release(self._taken)
             raise
 
     def __exit__(
@@ -58,8 +62,8 @@ class Call:
         traceback: TracebackType | None,
     ) -> None:
         replica = self._replica
+        journal = replica.transaction.journal
         try:
-            journal = replica.transaction.journal
             if error is not None:
                 journal.rollback(self._mark)
             elif journal.mark() > self._mark:
@@ -69,10 +73,17 @@ class Call:
                     replica.transaction.note(
                         replica, self._container, self._func_name, self._args, self._kwargs, mark=self._mark
                     )
-                if not replica.lock.depth:
+                if not replica.lock.blocks:
                     replica.commit()
+        except BaseException:
+            if replica.lock.blocks:
+                journal.rollback(self._mark)
+            else:
+                replica.drop_uncommitted()
+            raise
         finally:
-            replica.lock.release()
+            replica.lock.release(self._taken)
+            self.__class__ = Call
 
     def _check(self, schema: Schema) -> None:
         """Take the call back if it wrote what does not fit."""
@@ -82,3 +93,18 @@ class Call:
         except BaseException:
             journal.rollback(self._mark)
             raise
+
+
+class _Begun(Call):
+    """A call that has the lock: if an interrupt comes right before ``__exit__``, its end is the end of the call.
+
+    Others have no ``__del__``, because interrupts get lost in there.
+    """
+
+    __slots__ = ()
+
+    def __del__(self) -> None:
+        lock = self._replica.lock
+        if self._taken and lock.is_mine():
+            self._replica.transaction.journal.rollback(self._mark)
+            lock.release(self._taken)

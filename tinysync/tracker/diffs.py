@@ -54,7 +54,7 @@ def set_mark(replica: Replica) -> Mark:
     """Begin to note what changes from now on."""
     with replica.reading():
         replica.check_open()
-        if replica.lock.depth:
+        if replica.lock.blocks:
             raise UsageError("a mark cannot be set inside a transaction, which may be undone; set it before")
         fresh = Changed()
         if replica.changed is not None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections import deque
     from collections.abc import Callable
+
+    from tinysync.tracker.lock import Taken, TransactionLock
 
     Job = Callable[[], None]
     Dispatch = Callable[[Callable[[], None]], object]
@@ -16,17 +18,15 @@ if TYPE_CHECKING:
 class Inbox:
     """Jobs that wait until the structure is free and, with ``dispatch``, until the program's thread takes them.
 
-    ``try_enter`` takes the structure if it is free; ``leave`` gives it back. Links put in one job at a time and
-    wait for it, so the queue stays as short as there are links.
+    Links put in one job at a time and wait for it, so the queue stays as short as there are links.
     """
 
-    def __init__(
-        self, dispatch: Dispatch | None, try_enter: Callable[[], bool], leave: Callable[[], None]
-    ) -> None:
+    def __init__(self, dispatch: Dispatch | None, lock: TransactionLock) -> None:
         self.dispatch = dispatch
-        self._try_enter = try_enter
-        self._leave = leave
-        self._jobs: deque[Job] = deque()
+        self._lock = lock
+        self._jobs: deque[tuple[Job, Job | None]] = lock.jobs
+        self._draining: set[int] = set()
+        """The threads that are doing jobs."""
         self._on_arrival: Callable[[], None] | None = None
         self._home = threading.get_ident()
 
@@ -35,14 +35,14 @@ class Inbox:
         """Whether this is the thread in which the structure was tracked, which ``dispatch`` runs jobs in."""
         return threading.get_ident() == self._home
 
-    def put(self, job: Job) -> None:
-        """Have a job done as soon as may be; from any thread."""
-        self._jobs.append(job)
+    def put(self, job: Job, ended: Job | None = None) -> None:
+        """Have a job done as soon as may be, and ``ended`` when callbacks have heard of it; from any thread."""
+        self._jobs.append((job, ended))
         self.call()
 
     def call(self) -> None:
         """See to it that the waiting jobs are done; called whenever the structure became free."""
-        if not self._jobs:
+        if not self._jobs or threading.get_ident() in self._draining:
             return
         if self._on_arrival is not None:
             self._on_arrival()
@@ -53,12 +53,27 @@ class Inbox:
 
     def drain(self) -> None:
         """Do the waiting jobs in this thread, as long as nobody holds the structure."""
-        while self._jobs and self._try_enter():
+        me, taken = threading.get_ident(), list[bool]()
+        if me in self._draining:
+            return
+        self._draining.add(me)
+        try:
+            while self._jobs and self._lock.try_acquire(taken):
+                self._do_next(taken)
+        finally:
+            self._draining.discard(me)
+
+    def _do_next(self, taken: Taken) -> None:
+        ended = None
+        try:
             try:
-                while self._jobs:
-                    self._jobs.popleft()()
+                job, ended = self._jobs.popleft()
+                job()
             finally:
-                self._leave()
+                self._lock.release(taken)
+        finally:
+            if ended is not None:
+                ended()
 
     def tell_arrivals(self, listener: Callable[[], None] | None) -> None:
         """Call ``listener`` whenever jobs can be done, for a thread that waits and drains at the same time."""

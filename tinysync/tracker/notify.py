@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tinysync.errors import EndlessCallbacks
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
     from tinysync.crdt.ops import Op
     from tinysync.crdt.patching import Patch
-    from tinysync.model import Change
+    from tinysync.model import Change, Origin
     from tinysync.tracker.patterns import Pattern, Touched
 
     Callback = Callable[[Change | list[Change]], object]
@@ -74,11 +73,25 @@ class Noted(NamedTuple):
     concerned: Collection[Subscription] = ()
 
 
-class Notifier:
-    """Calls back with the changes of each transaction; used under the structure's lock, but for subscribing.
+class Batch(NamedTuple):
+    """The changes of one transaction that callbacks are to hear of.
 
-    A callback that changes the structure begins a transaction of its own, whose notification waits until the
-    present one is through. ``name`` is the structure's, for messages.
+    ``depth`` is how deep they are nested: made because of changes that were made because of others. ``cause`` is
+    the step that undo takes them back with.
+    """
+
+    depth: int
+    changes: list[Noted]
+    origin: Origin
+    cause: object
+
+
+class Notifier:
+    """Calls back with the changes of each transaction.
+
+    Those are put in under the structure's lock, and told without it, by one thread at a time. A callback that
+    changes the structure begins a transaction of its own, whose notification waits until the present one is
+    through. ``name`` is the structure's, for messages.
     """
 
     def __init__(self, name: str | None = None) -> None:
@@ -87,10 +100,9 @@ class Notifier:
         self.subscriptions: tuple[Subscription, ...] = ()
         """Those that listen; replaced as a whole."""
         self._with_pattern: tuple[Subscription, ...] = ()
-        self._waiting: deque[tuple[int, list[Noted]]] = deque()
-        self._round: int | None = None
-        """How deep the changes are nested that are being told about; None: nobody is being called."""
-        self._held = 0
+        self.waiting: deque[Batch] = deque()
+        self.batch: Batch | None = None
+        """What is being told; None: nobody is being called."""
 
     def __bool__(self) -> bool:
         return bool(self.subscriptions)
@@ -138,45 +150,36 @@ class Notifier:
 
     # --- calling back --------------------------------------------------------------------------------------
 
-    def notify(self, noted: list[Noted]) -> list[BaseException]:
-        """Call back with the changes of one transaction; return what the callbacks raised.
+    def put(self, changes: list[Noted], origin: Origin, cause: object) -> None:
+        """Have callbacks told of the changes of a transaction, which is written; the lock is held."""
+        depth = self.batch.depth + 1 if self.batch is not None else 0
+        self.waiting.append(Batch(depth, changes, origin, cause))
+
+    def tell(self, is_through: Callable[[], bool]) -> None:
+        """Call back with what waits until ``is_through``, in one thread at a time; raise what callbacks raise.
 
         EndlessCallbacks is among that if they kept changing the structure in answer to their own changes. The
-        changes that are made by then stay; nobody is told about the last ones.
+        changes that are made by then stay; nobody is told about the last ones. If it began with a change that no
+        call of this program made, errors are logged.
         """
         errors: list[BaseException] = []
-        if self._round is not None:
-            self._waiting.append((self._round + 1, noted))
-            return errors
-        self._waiting.append((0, noted))
-        return errors if self._held else self._tell_waiting()
-
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Keep changes in a block, and call back at its end; then what callbacks raise is logged."""
-        self._held += 1
-        try:
-            yield
-        finally:
-            self._held -= 1
-            if not self._held and self._round is None:
-                log_all(self._tell_waiting(), self._name, "remote or file")
-
-    def _tell_waiting(self) -> list[BaseException]:
-        errors: list[BaseException] = []
+        origin = self.waiting[0].origin
         answers = 0
         try:
-            while self._waiting:
-                self._round, batch = self._waiting.popleft()
-                answers += self._round > 1
-                if self._round > MOST_ROUNDS or answers > MOST_ANSWERS:
-                    self._waiting.clear()
+            while not is_through():
+                self.batch = batch = self.waiting.popleft()
+                answers += batch.depth > 1
+                if batch.depth > MOST_ROUNDS or answers > MOST_ANSWERS:
+                    self.waiting.clear()
                     errors.append(self._endless())
-                    break
-                self._tell(batch, errors)
+                    continue
+                self._tell(batch.changes, errors)
         finally:
-            self._round = None
-        return errors
+            self.batch = None
+        if origin != "local":
+            log_all(errors, self._name, origin)
+        elif errors:
+            raise_all(errors)
 
     def _tell(self, batch: list[Noted], errors: list[BaseException]) -> None:
         for subscription in self.subscriptions:

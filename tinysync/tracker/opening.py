@@ -117,7 +117,8 @@ def _open_document(structure: Any, options: _Options, disk: Disk, paths: Paths) 
     default = copy_in(structure)
     replica = options.replica(_kind(default), disk=disk)
     check_is_document(paths)
-    with replica.notifier.held(), disk.opening() as opened:
+    # Callbacks are told when all is done, and the folder's lock is free.
+    with replica.changing(), disk.opening() as opened:
         check_is_document(paths)
         status = disk.view.status()
         if opened.records:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 from tinysync.crdt.document import Document
@@ -22,16 +21,18 @@ from tinysync.tracked.plain import plain
 from tinysync.tracker.calls import Call
 from tinysync.tracker.inbox import Inbox
 from tinysync.tracker.known_devices import KnownDevices
-from tinysync.tracker.lock import TransactionLock
-from tinysync.tracker.notify import Notifier, log_all, raise_all
+from tinysync.tracker.lock import AT_ONCE, Hold, TransactionLock
+from tinysync.tracker.notify import Notifier
 from tinysync.tracker.presence import Presence
 from tinysync.tracker.sharing import Sharing
 from tinysync.tracker.tracker import Tracker
 from tinysync.tracker.transaction import Transaction
 from tinysync.tracker.undoing import Undoing
+from tinysync.tracker.unpersisted import rebuild_from_itself
+from tinysync.transport.eventloop import current_task
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
     from types import TracebackType
 
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from tinysync.tracker.changed import Changed
     from tinysync.tracker.diffs import Mark
     from tinysync.tracker.inbox import Dispatch
+    from tinysync.tracker.lock import Taken
     from tinysync.tracker.notify import Callback, Noted
     from tinysync.tracker.place import Place
     from tinysync.tracker.schema import Schema
@@ -77,15 +79,15 @@ class Replica:
         self.disk = disk
         self._document = local or Document(kind, self._make_container, version)
         self.holds_anything = holds_anything
-        self.lock = TransactionLock(self._lock_is_free)
+        self.notifier = Notifier(name)
+        self.lock = TransactionLock(self.notifier, self._lock_is_free)
         self._calls = Transaction()
         """The transaction of single calls."""
         self.transaction = self._calls
-        self.notifier = Notifier(name)
         self.changed: Changed | None = None
         """What changed since the last mark; None: there is no mark."""
         self.last_mark: Mark | None = None
-        self.inbox = Inbox(dispatch, self.lock.try_acquire, self.lock.release)
+        self.inbox = Inbox(dispatch, self.lock)
         self.known = KnownDevices(NOT_KEPT)
         """The other devices that have the structure."""
         self.sharing = Sharing(self)
@@ -113,16 +115,17 @@ class Replica:
             raise UsageError(self._document.reason)
         return self._document
 
-    @contextmanager
-    def reading(self) -> Iterator[None]:
+    def reading(self) -> Hold:
         """Hold the lock for reading the document; waits while a transaction is open elsewhere."""
-        self.lock.acquire()
-        try:
-            if self._suspect:
-                self._repair()
-            yield
-        finally:
-            self.lock.release()
+        return Hold(self.lock, self._see_that_it_is_whole, to_read=True)
+
+    def changing(self) -> Hold:
+        """Hold the lock for what may change the structure; waits also while another thread calls back."""
+        return Hold(self.lock, self._see_that_it_is_whole, to_read=False)
+
+    def _see_that_it_is_whole(self) -> None:
+        if self._suspect:
+            self._repair()
 
     def _make_container(self, kind: Kind, node: Node) -> Any:
         return make_container(kind, node, self)
@@ -148,41 +151,99 @@ class Replica:
     def put_plain(self, container: Any, key: str, value: Any, /) -> bool:
         """Make the commonest call, ``container[key] = value`` with a plain value, without a Call."""
         lock = self.lock
-        lock.acquire()
+        if lock.blocks and lock.is_mine():
+            return self._put_plain(container, key, value)
+        taken: Taken = []
         try:
-            transaction = self.transaction
-            if self._closed is not None or self._suspect or self.schema or not container._node.attached:
+            # Here, not in a method of the lock: it is the hot path.
+            taken.extend(map(lock.take, AT_ONCE))
+            if not taken[0]:
+                taken.clear()
+                lock.wait_for_holder(taken)
+            if lock.teller is not None and not lock.is_calling_back:
                 return False
-            if not transaction.journal.put_plain(container._node, key, value):
+            if not self._put_plain(container, key, value):
                 return False
-            if self.notifier:
-                transaction.note(self, container, "__setitem__", (key, value), None, mark=-1)
-            if not lock.depth:
-                self.commit()
+            self.commit()
+        except BaseException:
+            if taken:
+                self.drop_uncommitted()
+            raise
+        else:
             return True
         finally:
-            lock.release()
+            if lock.to_tell and taken:
+                lock.release(taken)
+            elif taken:
+                lock.give()
+                if lock.jobs or lock.tasks:
+                    lock.freed()
+
+    def _put_plain(self, container: Any, key: str, value: Any) -> bool:
+        transaction, node, task = self.transaction, container._node, self.lock.task
+        if self._closed is not None or self._suspect or self.schema or not node.attached:
+            return False
+        if task is not None and task is not current_task():
+            return False
+        journal = transaction.journal
+        mark = len(journal.ops)
+        try:
+            if not journal.put_plain(node, key, value):
+                return False
+            if self.notifier.subscriptions:
+                transaction.note(self, container, "__setitem__", (key, value), None, mark=-1)
+        except BaseException:
+            journal.rollback(mark)
+            raise
+        return True
 
     def __enter__(self) -> Self:
-        self.lock.acquire()
         self._begin_block()
         return self
 
     async def __aenter__(self) -> Self:
-        await self.lock.acquire_async()
-        self._begin_block()
+        taken: Taken = []
+        await self.lock.acquire_async(taken)
+        self._begin_block(taken)
         return self
 
-    def _begin_block(self) -> None:
+    def _begin_block(self, taken: Taken | None = None, *, origin: Origin = "local") -> None:
+        lock, depth = self.lock, None
+        taken = [] if taken is None else taken
         try:
+            if not taken:
+                lock.acquire(taken)
+            depth = len(lock.blocks)
             self.check_open()
-            if not self.lock.depth:
-                self.transaction = Transaction(keep_key_order=True)
+            if not depth:
+                self.transaction = Transaction(origin=origin, keep_key_order=True)
             self.transaction.begin_block()
-            self.lock.begin()
+            lock.begin_block(taken)
         except BaseException:
-            self.lock.release()
+            if depth is not None:
+                self._drop_block(depth)
+                if depth < len(lock.blocks):
+                    lock.release(lock.blocks)
+            if taken:
+                lock.release(taken)
             raise
+
+    def _drop_block(self, depth: int) -> None:
+        """Leave a block that an interrupt kept from beginning, or ending, as if it had failed."""
+        if depth < len(self.transaction.marks):
+            self.transaction.end_block(failed=True)
+        if not depth:
+            self.lock.end_blocks()
+            self.drop_uncommitted()
+
+    def drop_uncommitted(self) -> None:
+        """Take back what an outermost transaction did that an interrupt kept from being committed."""
+        transaction = self.transaction
+        if not self._suspect and not self.lock.blocks[1:]:
+            if transaction.journal.ops:
+                transaction.journal.rollback()
+            transaction.finish()
+            self.transaction = self._calls
 
     def __exit__(
         self,
@@ -191,13 +252,24 @@ class Replica:
         traceback: TracebackType | None,
         /,
     ) -> None:
+        lock, depth = self.lock, 0
         try:
+            depth = len(lock.blocks) - 1
             self.transaction.end_block(failed=error is not None)
-            self.lock.end()
-            if not self.lock.depth:
+            if not depth:
+                lock.end_blocks()
                 self.commit()
+        except BaseException:
+            self._drop_block(depth)
+            raise
         finally:
-            self.lock.release()
+            try:
+                lock.release(lock.blocks)
+            except BaseException:
+                if len(lock.blocks) > depth:  # an interrupt before anything was done
+                    lock.blocks.pop()
+                    lock.give()
+                raise
 
     async def __aexit__(
         self,
@@ -222,6 +294,8 @@ class Replica:
             updates = self._document.commit(ops)
             if self.disk is not None:
                 self.disk.record(self, transaction.origin, ops, updates)
+            # The change is made: nothing takes it back any more.
+            transaction.journal.ops = []
         except BaseException as error:
             self._take_back(transaction, error)
             raise
@@ -231,7 +305,10 @@ class Replica:
         if self.changed is not None:
             self.changed.note(ops)
         self.undoing.note(ops, transaction.origin)
-        self._take_effect(changes, transaction.origin, updates)
+        if changes:
+            # They are told when the lock is given back.
+            self.notifier.put(changes, transaction.origin, self.undoing.cause_of_answers())
+        self._take_effect(updates)
 
     def _take_back(self, transaction: Transaction, error: BaseException) -> None:
         """Set everything back to before a transaction that could not be written into document and op log.
@@ -252,22 +329,22 @@ class Replica:
 
     def _repair(self) -> None:
         """Read the document again, because a change failed and so did taking it back."""
-        if not self.lock.depth:
+        if not self.lock.blocks:
             self._calls = self.transaction = Transaction()
             self._rebuild()
             self._suspect = False
 
     def _rebuild(self, failed: list[Op] | None = None) -> None:
-        """Bring the document back to what is on disk; without a disk, or if that fails too, stop writing."""
-        if self.disk is None:
-            self._stop("its document failed, and it is not persisted")
-            return
+        """Bring the document back to what is on disk, or in memory without one; if that fails, stop writing."""
         try:
             if failed is None:
                 self.undoing.clear()
+            if self.disk is None:
+                self.sharing.publish(rebuild_from_itself(self.document))
+                return
             self._document.rebuild(self.disk.reread(), failed)
         except (BadUpdate, EngineFailure, StorageError) as error:
-            self._stop(f"its document failed and could not be read again from disk: {error}")
+            self._stop(f"its document failed and could not be read again: {error}")
 
     def _stop(self, reason: str) -> None:
         """Write no more: what is on disk is whole, what is in memory may not be."""
@@ -283,58 +360,42 @@ class Replica:
         logger.error("The structure %r is closed: %s. What is on disk is whole: track it again.", self.name, error)
         self._stop(str(error))
 
-    def _take_effect(self, changes: list[Noted], origin: Origin, updates: list[bytes]) -> None:
-        """Do what follows the op log: readable file, peers, callbacks."""
+    def _take_effect(self, updates: list[bytes]) -> None:
+        """Do what follows the op log: readable file, peers."""
         try:
             if self.disk is not None:
                 self.disk.save(self)
         finally:
-            # Before the callbacks: what these change is then published after what it builds on.
             self.sharing.publish(updates)
-        if not changes:
-            return
-        with self.undoing.followed_up():
-            errors = self.notifier.notify(changes)
-        if errors:
-            if origin == "local":
-                raise_all(errors)
-            log_all(errors, self.name, origin)
 
     def edit_from_file(self, edit: Callable[[Any], None]) -> None:
         """Run a function that brings a hand edit of the readable file into the structure, as one transaction."""
-        self.lock.acquire()
+        self._begin_block(origin="file")
         try:
-            self.transaction = Transaction(origin="file", keep_key_order=True)
-            self.transaction.begin_block()
-            self.lock.begin()
-            failed = True
-            try:
-                edit(self.root)
-                failed = False
-            finally:
-                self.transaction.end_block(failed=failed)
-                self.lock.end()
-            self.commit()
-        finally:
-            self.lock.release()
+            edit(self.root)
+        except BaseException as error:
+            self.__exit__(type(error), error, None)
+            raise
+        self.__exit__(None, None, None)
 
     # --- updates of others ---------------------------------------------------------------------------------
 
     def receive(self, updates: list[bytes], device: DeviceId, done: Callable[[Delivered], None]) -> None:
-        """Bring updates of another device into the structure; the lock is held.
+        """Bring updates of another device into the structure.
 
         ``done`` is called as soon as they are in the op log, before they show.
         """
-        received = self._log_received(updates, device, done)
-        if received is None:
-            return
-        changes = self._show(received, "remote", device)
-        if changes is None:
-            return
-        if self.disk is not None:
-            self.disk.save(self)
-        if changes:
-            log_all(self.notifier.notify(changes), self.name, "remote")
+        with self.changing():
+            received = self._log_received(updates, device, done)
+            if received is None:
+                return
+            changes = self._show(received, "remote", device)
+            if changes is None:
+                return
+            if changes:
+                self.notifier.put(changes, "remote", None)
+            if self.disk is not None:
+                self.disk.save(self)
 
     def receive_from_log(
         self, updates: list[bytes], origin: Origin, device: DeviceId | None, *, is_state: bool
@@ -360,7 +421,7 @@ class Replica:
             return
         self.sharing.publish(self.document.diff(before) if is_state else updates)
         if changes:
-            log_all(self.notifier.notify(changes), self.name, origin)
+            self.notifier.put(changes, origin, None)
 
     def _show(self, received: Received, origin: Origin, device: DeviceId | None) -> list[Noted] | None:
         """Make updates show; return what callbacks are to be told, None if nothing changed."""
@@ -437,21 +498,21 @@ class Replica:
 
     def flush(self) -> None:
         """Write the readable file and have the disk hold all of it."""
-        with self.reading():
-            if self.lock.depth:
+        with self.changing():
+            if self.lock.blocks:
                 raise UsageError("what a transaction changes is saved at its end; flush the structure after that")
             if self.disk is not None and self._closed is None:
                 self.disk.flush(self)
 
     def close(self) -> None:
         """Write what is to be written, leave the peers and give the files free."""
-        with self.reading():
-            if self.lock.depth:
+        with self.changing():
+            if self.lock.blocks:
                 raise UsageError(
                     "a structure cannot be closed inside a transaction, which is saved at its end; close it then"
                 )
         self.sharing.close()
-        with self.reading():
+        with self.changing():
             if self._closed is not None:
                 return
             try:
@@ -475,7 +536,7 @@ class Replica:
         self._closed = reason
         self.disk = None
         # Whoever held the lock is not in this process.
-        self.lock = TransactionLock(self._lock_is_free)
+        self.lock = TransactionLock(self.notifier, self._lock_is_free)
 
     def check_open(self) -> None:
         """Raise StructureClosed unless the structure can be written to."""

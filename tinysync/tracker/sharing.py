@@ -137,7 +137,7 @@ class Shared:
     ) -> None:
         """Bring updates into the structure once it is free.
 
-        ``done`` is called when they are in the op log, ``ended`` when they show, or have failed.
+        ``done`` is called when they are in the op log, ``ended`` when callbacks have heard of them or they failed.
         """
 
         def logged(delivered: Delivered) -> None:
@@ -146,12 +146,9 @@ class Shared:
             done(delivered)
 
         def job() -> None:
-            try:
-                self._replica.receive(updates, device, logged)
-            finally:
-                ended()
+            self._replica.receive(updates, device, logged)
 
-        self._replica.inbox.put(job)
+        self._replica.inbox.put(job, ended)
 
     def greet(self) -> dict[int, bytes]:
         """Return the passing states that a peer is to be told that shares it from now on."""
@@ -250,9 +247,9 @@ class Sharing:
     def _open_peers(self) -> list[SharingPeer]:
         """Return the peers that can be waited for."""
         with self._replica.reading():
-            if self._replica.lock.depth:
+            if self._replica.lock.blocks:
                 raise UsageError("cannot wait for peers inside a transaction: they get it at its end")
-            if self._replica.lock.holds > 1:
+            if self._replica.lock.is_calling_back:
                 raise UsageError("a callback cannot wait for peers: it keeps their changes out; wait afterwards")
         peers = [peer for peer, _ in self._peers if not peer.closed]
         if self._replica.closed:

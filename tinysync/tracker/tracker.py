@@ -100,8 +100,12 @@ class Tracker:
         or, for a transaction, the list of those that concern it if they are several; wherever they came from
         (``change.origin``, ``change.device``). It is called after the change was made, saved and sent, by the
         thread that made it or, for what arrives, the one that ``dispatch=`` chooses. It may change the structure,
-        subscribe, unsubscribe and close. What it raises is raised by the call that changed the structure, after
-        all other callbacks, or logged if the change came from elsewhere.
+        subscribe, unsubscribe and close. No lock is held: it may change other structures, too; other threads read
+        the structure meanwhile, and wait until callbacks are through before they change it. It must not wait for
+        a thread that does. Where two threads would wait for each other, in callbacks of two structures that change
+        the other one, one of them goes on, and what it changes is called back by the other. What a callback raises
+        is raised by the call that changed the structure, after all other callbacks, or logged if the change came
+        from elsewhere.
 
         A pattern is a str of steps from the root, with '/' between them. A step is a key or an index; '*' stands
         for any one step, '**' for any number, none too. A step like '3' matches the index 3, and the keys '3' and

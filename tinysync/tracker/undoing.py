@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from tinysync.crdt.ops import Assign, Put, Reorder, Splice
@@ -17,7 +16,7 @@ from tinysync.tracked.others import OthersWrites
 from tinysync.tracked.revert import Revert
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from tinysync.crdt.node import Node
     from tinysync.crdt.ops import Op
@@ -49,24 +48,25 @@ class Undoing:
 
     def __init__(self, replica: Replica) -> None:
         self._replica = replica
+        self._notifier = replica.notifier
         self._others = OthersWrites()
         self._done: deque[Step] = deque(maxlen=LIMIT)
         self._undone: deque[Step] = deque(maxlen=LIMIT)
         self._reverting: tuple[deque[Step], deque[Step]] | None = None
         """While a step is reverted: where it is from, and where what takes that back goes."""
-        self._cause: deque[Step] | None = None
-        """While callbacks hear of a step: where it is. What they change belongs to it."""
         self._newest: deque[Step] = self._done
+        self._into: list[Op] | None = None
+        """The ops of the step that the last transaction went into, if it was caused by that."""
         self.grouping = 0.0
         self._group_until: float | None = None
         self._is_plain = True
-        """Whether a transaction is just one more step: nothing is reverted, grouped, caused or to be redone."""
+        """Whether a transaction is just one more step: nothing is reverted, grouped or to be redone."""
 
     # --- what happens --------------------------------------------------------------------------------------
 
     def note(self, ops: list[Op], origin: Origin) -> None:
         """Keep the ops of a transaction that is written; nobody may use the list from now on."""
-        if self._is_plain and len(ops) == 1:
+        if self._is_plain and len(ops) == 1 and self._notifier.batch is None:
             # The commonest edit, at every one of which this is called.
             first = ops[0]
             if (
@@ -80,8 +80,13 @@ class Undoing:
             if isinstance(op, Reorder) and op.moved is not None:
                 # As long as the list is; the elements that were moved say it too.
                 op.order = []
-        if self._reverting is not None or self._cause is not None:
-            self._note_reverted_or_caused(ops)
+        self._into = None
+        if self._reverting is not None:
+            self._note_reverted(ops)
+            return
+        cause = self._cause()
+        if cause is not None and self._extend_step(cause, ops):
+            self._into = cause
             return
         self._undone.clear()
         self._newest = self._done
@@ -90,7 +95,7 @@ class Undoing:
         self._see_what_is_plain()
 
     def _see_what_is_plain(self) -> None:
-        self._is_plain = self._reverting is None and self._cause is None and not self.grouping and not self._undone
+        self._is_plain = self._reverting is None and not self.grouping and not self._undone
 
     def _joined(self, ops: list[Op], origin: Origin) -> bool:
         """Add a transaction to the group that is being typed, if there is one."""
@@ -98,20 +103,42 @@ class Undoing:
         joins = self._group_until is not None and now <= self._group_until and origin == "local" and self._done
         self._group_until = now + self.grouping if origin == "local" else None
         if joins:
-            self._extend(self._done, ops)
+            self._extend(self._done, len(self._done) - 1, ops)
         return bool(joins)
 
-    def _note_reverted_or_caused(self, ops: list[Op]) -> None:
-        if self._reverting is not None:
-            (source, target), self._reverting = self._reverting, None
-            source.pop()
-            self._push(target, (ops, self._others.clock, _values(ops)))
-            self._newest = target
-        elif self._cause:
-            self._extend(self._cause, ops)
+    def _note_reverted(self, ops: list[Op]) -> None:
+        assert self._reverting is not None
+        (source, target), self._reverting = self._reverting, None
+        source.pop()
+        self._push(target, (ops, self._others.clock, _values(ops)))
+        self._newest = target
 
-    def _extend(self, steps: deque[Step], ops: list[Op]) -> None:
-        known, clock, values = steps.pop()
+    def _cause(self) -> list[Op] | None:
+        """Return the ops of the step that callbacks are hearing of, if this is one of them that changes something.
+
+        What they change belongs to it.
+        """
+        batch = self._notifier.batch
+        cause = batch.cause if batch is not None and self._replica.lock.is_calling_back else None
+        return cause if isinstance(cause, list) else None
+
+    def cause_of_answers(self) -> object:
+        """Return what changes belong to that callbacks make when they hear of the last transaction."""
+        if self._into is not None and self._notifier.batch is not None:
+            return self._into
+        return self._newest[-1][0] if self._newest else None
+
+    def _extend_step(self, known: list[Op], ops: list[Op]) -> bool:
+        """Add a transaction to a step; return False if that is not there any more."""
+        for steps in (self._done, self._undone):
+            for index in reversed(range(len(steps))):
+                if steps[index][0] is known:
+                    self._extend(steps, index, ops)
+                    return True
+        return False
+
+    def _extend(self, steps: deque[Step], index: int, ops: list[Op]) -> None:
+        known, clock, values = steps[index]
         last, first = known[-1], ops[0]
         if (
             len(ops) == 1
@@ -124,26 +151,19 @@ class Undoing:
         else:
             known.extend(ops)
             values += _values(ops)
-        self._push(steps, (known, clock, values))
+        steps[index] = known, clock, values
+        self._limit_values(steps)
 
     def _push(self, steps: deque[Step], step: Step) -> None:
         steps.append(step)
-        if step[2] < _MANY:
+        self._limit_values(steps)
+
+    def _limit_values(self, steps: deque[Step]) -> None:
+        if not steps or steps[-1][2] < _MANY:
             return
         total = sum(values for _, _, values in steps)
         while total > MOST_VALUES and len(steps) > 1:
             total -= steps.popleft()[2]
-
-    @contextmanager
-    def followed_up(self) -> Iterator[None]:
-        """Within this, callbacks hear of the newest step: what they change is undone together with it."""
-        outer, self._cause = self._cause, self._newest
-        self._see_what_is_plain()
-        try:
-            yield
-        finally:
-            self._cause = outer
-            self._see_what_is_plain()
 
     def others_wrote(self, touched: Iterable[Touched]) -> None:
         """Remember where others wrote, and end the group."""
@@ -205,12 +225,11 @@ class Undoing:
 
     def _revert(self, what: str) -> Undone:
         replica = self._replica
-        with replica.reading():
-            if replica.lock.depth:
+        with replica.changing():
+            if replica.lock.blocks:
                 raise UsageError(f"cannot {what} inside a transaction: leave it by an exception to take it back")
             source, target = (self._done, self._undone) if what == "undo" else (self._undone, self._done)
             self._group_until = None
-            outer, self._cause = self._cause, None
             self._is_plain = False
             result = Undone(done=False)
             try:
@@ -218,7 +237,6 @@ class Undoing:
                 while source and not result and not result.left:
                     result = self._revert_newest(source, target)
             finally:
-                self._cause = outer
                 self._reverting = None
                 self._see_what_is_plain()
             return result

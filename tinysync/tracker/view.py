@@ -270,8 +270,7 @@ class View:
             later = not edited or self._large
             try:
                 if not edited:
-                    with replica.notifier.held():
-                        self._take_in_others(replica)
+                    self._take_in_others(replica)
                 elif self._meet(replica, MOMENT, write=not self._large) is not None:
                     later = False  # until somebody corrects the file
             except DocumentInUse:
@@ -287,10 +286,9 @@ class View:
     def _meet(self, replica: Replica, patience: float, *, write: bool) -> UnreadableFile | None:
         """Take in what other processes wrote, and hand edits, and then write the file.
 
-        Return why the file is left alone, if it is. Callbacks are told when the folder's lock is free again: they
-        may take their time, and other locks.
+        Return why the file is left alone, if it is.
         """
-        with replica.notifier.held(), self._lock.held(patience), self._together():
+        with self._lock.held(patience), self._together():
             self._take_in_others(replica)
             if self._closed:
                 return None

@@ -14,7 +14,8 @@ class Turns:
     """Tasks, of any event loops, that wait until something that is held can be taken."""
 
     def __init__(self) -> None:
-        self._waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
+        self.waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
+        """Those that have not been woken."""
 
     async def take(self, try_take: Callable[[], bool]) -> None:
         """Return once ``try_take()`` returned True; it is tried again after each ``wake``."""
@@ -22,17 +23,17 @@ class Turns:
         while not try_take():
             turn: asyncio.Future[None] = loop.create_future()
             entry = (loop, turn)
-            self._waiting.append(entry)
+            self.waiting.append(entry)
             # What was held may have been released between the attempt and the entry in the queue.
             if try_take():
-                self._waiting.remove(entry)
+                self.waiting.remove(entry)
                 return
             await turn
 
     def wake(self) -> None:
         """Let all that wait try again; from any thread."""
-        while self._waiting:
-            loop, turn = self._waiting.pop()
+        while self.waiting:
+            loop, turn = self.waiting.pop()
             # Who waited in a loop that is closed has gone.
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(_finish, turn)
