@@ -49,6 +49,12 @@ class KnownDevice:
     seen: datetime | None = None
     coverage: Coverage = field(default_factory=Coverage)
     """What it has confirmed to hold in its op log."""
+    linked: bool = False
+    """Whether this process has a link to it."""
+    sessions: tuple[str, ...] = ()
+    """The sessions, of this process and others, that noted a link to it: while one of them lives, there is one."""
+    differs: bool = False
+    """Whether it was found to hold something else although it has the same updates."""
 
 
 @dataclass(frozen=True, slots=True)

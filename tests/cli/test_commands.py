@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,31 +12,7 @@ import yaml
 
 from tests.peer.devices import wait_until
 
-
-@pytest.fixture
-def place(tmp_path, monkeypatch):
-    """A folder, and a home folder without any key."""
-    monkeypatch.chdir(tmp_path)
-    for name in ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"):
-        monkeypatch.setenv(name, str(tmp_path / "home"))
-    monkeypatch.delenv("TINYSYNC_KEY", raising=False)
-    return tmp_path
-
-
-def command(*arguments):
-    return [sys.executable, "-W", "error", "-m", "tinysync", *map(str, arguments)]
-
-
-def run(*arguments, stdin=None):
-    return subprocess.run(
-        command(*arguments), capture_output=True, encoding="utf-8", input=stdin, timeout=60, check=False
-    )
-
-
-def out(*arguments, stdin=None):
-    result = run(*arguments, stdin=stdin)
-    assert result.returncode == 0, result.stderr
-    return result.stdout
+from .processes import command, out, run
 
 
 def test_entries_are_read_written_and_deleted(place):

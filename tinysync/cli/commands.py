@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import click
 
+from tinysync.cli.compacting import compact
 from tinysync.cli.entries import delete_entry, get_entry, set_entry
+from tinysync.cli.history import restore_entry, show_at, show_log
 from tinysync.cli.keys import key
 from tinysync.cli.mirroring import mirror
 from tinysync.cli.pairing import fingerprint, pair_device
-from tinysync.cli.reporting import Reporting
+from tinysync.cli.reporting import EXIT_CODES, Reporting
 from tinysync.cli.serving import serve
+from tinysync.cli.status import show_status
 
 
-@click.group(cls=Reporting, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Reporting, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="tinysync")
 def tinysync() -> None:
     """Keep YAML and JSON files the same on all devices of a group, with no server.
@@ -22,5 +25,19 @@ def tinysync() -> None:
     """
 
 
-for command in (mirror, serve, get_entry, set_entry, delete_entry, key, fingerprint, pair_device):
+for command in (
+    mirror,
+    serve,
+    show_status,
+    show_log,
+    show_at,
+    restore_entry,
+    compact,
+    get_entry,
+    set_entry,
+    delete_entry,
+    key,
+    fingerprint,
+    pair_device,
+):
     tinysync.add_command(command)

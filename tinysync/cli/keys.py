@@ -15,7 +15,7 @@ path_option = click.option(
 )
 
 
-@click.group()
+@click.group(short_help="Make, enter and show the secret of a group.")
 def key() -> None:
     """Make and show the secret of a group: whoever has it is a member."""
 

@@ -10,7 +10,7 @@ from tinysync.group import Key, pair
 from tinysync.peer import Peer
 
 
-@click.command()
+@click.command(short_help="Print the digits that tell this device from others.")
 @click.option(
     "--key", metavar="PATH", help="The group's key; by default TINYSYNC_KEY or the one of 'tinysync key'."
 )
@@ -20,7 +20,7 @@ def fingerprint(key: str | None) -> None:
         click.echo(peer.fingerprint)
 
 
-@click.command("pair")
+@click.command("pair", short_help="Let a device link with this one.")
 @click.argument("fingerprint")
 @click.argument("name")
 @click.option("--file", type=click.Path(dir_okay=False, path_type=Path), help="The list; by default the user's.")

@@ -1,43 +1,178 @@
-"""What commands print, and how their errors look."""
+"""What commands print, and how their errors look and end.
+
+Results go to standard output, as text or, with --json, as JSON: one document a line. Messages and errors go to
+standard error. Exit codes are those of EXIT_CODES.
+"""
 
 from __future__ import annotations
 
 import json
+import logging
+import os
 import sys
-from typing import TYPE_CHECKING, Any
+import warnings
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
 
 import click
+from rich import box
 from rich.console import Console
+from rich.logging import RichHandler
+from rich.table import Table
+from rich.text import Text
 
 from tinysync.errors import TinySyncError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterable, Sequence
 
-    Command = Callable[..., Any]
+FAILED: Final = 1
+WRONG_USAGE: Final = 2
+FOUND: Final = 3
+INTERRUPTED: Final = 130
+CLOSED_PIPE: Final = 141
 
-as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, one document a line.")
+EXIT_CODES: Final = """\b
+Exit codes:
+  0    it was done
+  1    it failed; one line says why
+  2    wrong usage
+  3    doctor found something that needs you
+  130  ended by Ctrl-C (mirror, watch and status --live: 0)
+  141  the reader of the output went away"""
+
+_WITH_JSON: Final = "tinysync.json"
+
+
+def _note_json(context: click.Context, _parameter: click.Parameter, value: bool) -> bool:
+    context.find_root().meta[_WITH_JSON] = value
+    return value
+
+
+as_json = click.option(
+    "--json", "as_json", is_flag=True, callback=_note_json, is_eager=True, help="Print JSON, one document a line."
+)
+
+
+def examples(*commands: str) -> str:
+    """Return the end of a command's help."""
+    return "\n".join(["\b", "Examples:", *(f"  tinysync {command}" for command in commands)])
+
+
+class JsonError(click.ClickException):
+    """An error for programs."""
+
+    def __init__(self, error: click.ClickException) -> None:
+        super().__init__(error.format_message())
+        vars(self)["exit_code"] = error.exit_code
+
+    def show(self, file: Any = None) -> None:
+        """Print it to standard error."""
+        click.echo(_encoded({"error": self.message, "exit": self.exit_code}), file=file or sys.stderr)
 
 
 class Reporting(click.Group):
     """A group of commands whose errors are one line each: what went wrong, and what to do about it."""
 
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the commands in the order in which they are told about."""
+        del ctx
+        return list(self.commands)
+
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; turn what tinysync raises into an exit with 1."""
+        """Run the command; turn what goes wrong into a line and an exit code."""
+        if ctx.parent is not None:
+            return super().invoke(ctx)
+        _set_up_messages()
         try:
             return super().invoke(ctx)
-        except TinySyncError as error:
-            raise click.ClickException(str(error)) from error
+        except BrokenPipeError:
+            _end_quietly()
+        except KeyboardInterrupt:
+            click.echo(file=sys.stderr)
+            raise click.exceptions.Exit(INTERRUPTED) from None
+        except click.ClickException as error:
+            if ctx.meta.get(_WITH_JSON):
+                raise JsonError(error) from error
+            raise
+        except (TinySyncError, OSError) as error:
+            failed = click.ClickException(str(error))
+            if ctx.meta.get(_WITH_JSON):
+                raise JsonError(failed) from error
+            raise failed from error
+        return None
+
+
+def _set_up_messages() -> None:
+    """Have what the library logs and warns of printed to standard error, a line each."""
+    messages = Console(stderr=True, highlight=False, soft_wrap=True)
+    handler = RichHandler(console=messages, show_path=False, show_level=False, show_time=False, markup=False)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler], force=True)
+
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
+        messages.print(Text(f"Warning: {message}", "yellow"))
+
+    warnings.showwarning = show
+
+
+def _end_quietly() -> None:
+    """End because nobody reads on; the interpreter must not find that out again when it flushes."""
+    with suppress(OSError):
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, sys.stdout.fileno())
+        os.close(nothing)
+    raise click.exceptions.Exit(CLOSED_PIPE)
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Let the command end as with any other way of printing."""
+        raise BrokenPipeError
 
 
 def console() -> Console:
     """Return where results go; styles are left out where it is no terminal."""
-    return Console(file=sys.stdout, highlight=False, soft_wrap=True)
+    return _Console(file=sys.stdout, highlight=False, soft_wrap=True)
+
+
+def print_text(text: str, style: str = "") -> None:
+    """Print a line for people, as it is."""
+    console().print(Text(text, style))
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[Text | str]], title: str = "") -> Table:
+    """Return a table for a terminal."""
+    made = Table(
+        title=Text(title, "bold") if title else None, title_justify="left", box=box.ROUNDED, border_style="dim"
+    )
+    for number, name in enumerate(columns):
+        made.add_column(name, header_style="bold", overflow="fold", no_wrap=number < len(columns) - 1)
+    for row in rows:
+        made.add_row(*row)
+    return made
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[Text | str]], title: str = "") -> None:
+    """Print a table: with lines in a terminal, else without, and never cut."""
+    out = console()
+    if out.is_terminal:
+        out.print(table(columns, rows, title), soft_wrap=False)
+        return
+    if title:
+        click.echo(title)
+    cells = [list(columns), *[[str(cell) for cell in row] for row in rows]]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for row in cells:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def print_json(value: Any) -> None:
     """Print a value as one line of JSON; what JSON cannot say is printed as its text."""
-    click.echo(json.dumps(_sayable(value), ensure_ascii=False))
+    click.echo(_encoded(value))
+
+
+def _encoded(value: Any) -> str:
+    return json.dumps(_sayable(value), ensure_ascii=False)
 
 
 def _sayable(value: Any) -> Any:

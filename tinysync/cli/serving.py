@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import signal
-import threading
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
 
-from tinysync.cli.reporting import as_json, console, print_json
+from tinysync.cli.reporting import as_json, print_json, print_text
+from tinysync.cli.running import until_stopped
 from tinysync.group import Key
 from tinysync.peer import Peer
 from tinysync.serving import serve as serve_folder
 
 
-@click.command()
+@click.command(short_help="Store and forward what the devices of a group bring.")
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 @click.option(
     "--documents", metavar="PATTERN", multiple=True, help="Only documents of such names: 'home/*'; repeatable."
@@ -55,7 +54,7 @@ def serve(  # noqa: PLR0917 - click gives them by name
         if as_json:
             print_json({"document": name})
         else:
-            console().print(f"Keeping {name}", markup=False)
+            print_text(f"Keeping {name}")
 
     with ExitStack() as stack:
         peer = stack.enter_context(
@@ -67,9 +66,5 @@ def serve(  # noqa: PLR0917 - click gives them by name
         else:
             ways = [f"others connect to {peer.url}"] if peer.url else []
             ways += ["devices on the local network find it"] if lan else []
-            console().print(
-                f"Serving {folder}: {'; '.join(ways) or 'it connects to others'}. Ctrl-C ends it.", markup=False
-            )
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-        with suppress(KeyboardInterrupt):
-            threading.Event().wait()
+            print_text(f"Serving {folder}: {'; '.join(ways) or 'it connects to others'}. Ctrl-C ends it.")
+        until_stopped()

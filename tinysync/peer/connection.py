@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 from collections import deque
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -112,6 +113,8 @@ class Connection:
         """Why the peer could not go on with a document of which it has not acknowledged anything since."""
         self.differences: dict[DocumentId, DocumentsDiffer] = {}
         """Documents that hold something else than the peer's, although they should not."""
+        self._agreed: set[DocumentId] = set()
+        """Documents that were found to hold the same as the peer's."""
         self.waiting_bytes = 0
         """How much arrived and waits to be delivered, over all documents."""
         self.sent = asyncio.Event()
@@ -225,8 +228,9 @@ class Connection:
         await self._look_once_more()
         for opened in self.opened.values():
             opened.confirmation.close()
-            self._note_seen(opened)
-            if not self._links.has_twin(self):
+            has_twin = self._links.has_twin(self)
+            self._note(opened, linked=has_twin)
+            if not has_twin:
                 opened.document.presence_lost(self)
         self.session.close("the link is closed")
         self.pump()
@@ -336,18 +340,22 @@ class Connection:
     def confirmed(self, document: SharedDocument, coverage: Coverage) -> None:
         """Remember what the peer holds of a document."""
         opened = self.opened.get(document.name)
-        if opened is not None and opened.is_kept_elsewhere:
-            document.note_device(self.device(opened.replica, coverage))
-            self._save_soon(document)
+        if opened is not None:
+            self._note(opened, coverage, linked=True)
         self._changed()
 
-    def _note_seen(self, opened: OpenDocument) -> None:
-        """Remember that the peer was here, with what it was known to hold."""
-        if opened.is_kept_elsewhere:
+    def _note(self, opened: OpenDocument, coverage: Coverage | None = None, *, linked: bool) -> None:
+        """Remember that the peer was here just now, and what it is known to hold."""
+        name = opened.document.name
+        differs = name in self.differences
+        # A copy of this device's own folder is no other device, until it turns out to hold something else.
+        if opened.is_kept_elsewhere or (opened.replica and differs):
             known = {device.replica: device for device in opened.document.known_devices()}
-            before = known[opened.replica].coverage if opened.replica in known else None
-            coverage = opened.confirmation.coverage or before
-            opened.document.note_device(self.device(opened.replica, coverage))
+            before = known.get(opened.replica)
+            held = coverage or opened.confirmation.coverage or (before.coverage if before else None)
+            differs = differs or (before is not None and before.differs and name not in self._agreed)
+            device = replace(self.device(opened.replica, held), linked=linked, differs=differs)
+            opened.document.note_device(device)
             self._save_soon(opened.document)
 
     def compared(self, document: SharedDocument, error: DocumentsDiffer | None) -> None:
@@ -355,8 +363,14 @@ class Connection:
         known = self.differences.pop(document.name, None)
         if error is not None:
             self.differences[document.name] = error
+            self._agreed.discard(document.name)
             if known is None:
                 logger.error("%s", error)
+        news = error is not None or document.name not in self._agreed
+        if error is None:
+            self._agreed.add(document.name)
+        if news and document.name in self.opened:
+            self._note(self.opened[document.name], linked=True)
         self._changed()
 
     def give_up(self, opened: OpenDocument, error: Exception) -> None:
@@ -379,7 +393,7 @@ class Connection:
         opened = self.opened.pop(name, None)
         if opened is not None:
             opened.close(deliver_rest=deliver_rest)
-            self._note_seen(opened)
+            self._note(opened, linked=False)
             opened.document.presence_lost(self)
         self.delivered()
 
@@ -402,7 +416,7 @@ class Connection:
                 device = DeviceId(self.device_name)
                 opened = OpenDocument(self._documents[name], device, self.session.documents, self, replica)
                 self.opened[name] = opened
-                self._note_seen(opened)
+                self._note(opened, linked=True)
                 opened.sync()
                 self.session.documents.send_awareness(name, opened.document.greet())
             case DocumentOffered(name, kind):

@@ -10,6 +10,7 @@ import base64
 import json
 import logging
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,15 +29,17 @@ FILE: Final = "peers"
 MAX_DEVICES: Final = 1000
 """Of more the file keeps those that were seen last."""
 _VERSION: Final = 1
+_MAX_SESSIONS: Final = 8
 _ATTEMPTS: Final = 20
 _WAIT: Final = 0.01
 
 
 class DevicesFile:
-    """The file ``peers`` of a state folder."""
+    """The file ``peers`` of a state folder; ``session`` is who writes to it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, session: str = "") -> None:
         self._path = folder / FILE
+        self._session = session
         self._lock = FileLock(folder / f"{FILE}.lock")
 
     def read(self) -> dict[DeviceId, KnownDevice]:
@@ -69,8 +72,8 @@ class DevicesFile:
             merged = self.read()
             for device in devices:
                 known = merged.get(device.replica)
-                if known is None or _time(known) <= _time(device):
-                    merged[device.replica] = device
+                newer = known is None or _time(known) <= _time(device)
+                merged[device.replica] = self._with_sessions(device if newer else known or device, device, known)
             latest = sorted(merged.values(), key=_time)[-MAX_DEVICES:]
             content = {"version": _VERSION, "devices": {device.replica: _entry(device) for device in latest}}
             replace_file(self._path, json.dumps(content, indent=1).encode(), "os")
@@ -80,6 +83,13 @@ class DevicesFile:
     def close(self) -> None:
         """Give the file free."""
         self._lock.close()
+
+    def _with_sessions(self, device: KnownDevice, noted: KnownDevice, known: KnownDevice | None) -> KnownDevice:
+        """Return a device with those who have a link to it, as this session notes whether it has one."""
+        others = [name for name in (known.sessions if known else ()) if name != self._session]
+        own = [self._session] if noted.linked and self._session else []
+        # Of those that were killed nobody takes the name away.
+        return replace(device, sessions=(*others, *own)[-_MAX_SESSIONS:])
 
 
 def _time(device: KnownDevice) -> float:
@@ -97,6 +107,8 @@ def _entry(device: KnownDevice) -> dict[str, Any]:
         "seen": _time(device),
         "clocks": base64.b64encode(clocks).decode(),
         "deleted": device.coverage.deleted,
+        "sessions": list(device.sessions),
+        "differs": device.differs,
     }
 
 
@@ -113,4 +125,6 @@ def _known(replica: str, entry: dict[str, Any]) -> KnownDevice:
         entry["address"],
         datetime.fromtimestamp(entry["seen"], UTC),
         Coverage(clocks, int(entry["deleted"])),
+        sessions=tuple(map(str, entry.get("sessions", ()))),
+        differs=bool(entry.get("differs", False)),
     )

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def check_is_document(paths: Paths) -> None:
     """Raise UsageError if the name's state is a file or database. The state folder's lock is held."""
-    suffix = _marked(paths)
+    suffix = kept_as(paths)
     if suffix is not None:
         raise _other(paths, suffix)
 
@@ -25,7 +25,7 @@ def is_kept_as(paths: Paths, suffix: str) -> bool:
 
     Raise UsageError if it has another form, and StorageError if the state folder cannot be read.
     """
-    marked = _marked(paths)
+    marked = kept_as(paths)
     if marked is not None:
         if marked != suffix:
             raise _other(paths, marked)
@@ -46,7 +46,11 @@ def note_kept_as(paths: Paths, suffix: str) -> None:
         replace_file(paths.state / "kept-as", suffix.encode() + b"\n", "disk")
 
 
-def _marked(paths: Paths) -> str | None:
+def kept_as(paths: Paths) -> str | None:
+    """Return the suffix of the file or database that the name's state is; None: it has a document, or nothing yet.
+
+    Raise StorageError.
+    """
     with storage_errors("read", paths.state / "kept-as", "See that it is a file that this program may read."):
         try:
             return (paths.state / "kept-as").read_text("utf-8").strip() or None

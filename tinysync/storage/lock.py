@@ -68,6 +68,18 @@ class FileLock:
             return False
 
 
+def is_held(path: Path) -> bool:
+    """Tell whether somebody holds the lock that is a file, which is not made if it is not there. Raise OSError."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | OPEN_FLAGS)
+    except FileNotFoundError:
+        return False
+    try:
+        return not lock_descriptor(descriptor, blocking=False)
+    finally:
+        os.close(descriptor)
+
+
 class ProcessLock:
     """A lock on a state folder for the one process that has it open, and that names its holder to others.
 

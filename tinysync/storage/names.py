@@ -48,6 +48,16 @@ def _one_component(name: str) -> str:
     return name.replace("%", "%25").replace("/", "%2F")
 
 
+def name_of_state(component: str) -> str | None:
+    """Return the name of the structure whose state lies in a folder of this name, or None if none can."""
+    name = component.replace("%2F", "/").replace("%25", "%")
+    try:
+        _check(name)
+    except InvalidName:
+        return None
+    return name if _one_component(name) == component else None
+
+
 def _check(name: str) -> None:
     if not isinstance(name, str):
         raise InvalidName(f"The name of a structure must be a str, not {type(name).__name__}: {name!r}.")

@@ -17,6 +17,7 @@ from tinysync.storage.base import digest
 from tinysync.storage.compaction import compact, is_past_due
 from tinysync.storage.failures import storage_error, storage_errors
 from tinysync.storage.history import read_history
+from tinysync.storage.inspection import DEVICE_ID
 from tinysync.storage.lock import PATIENCE, FolderLock
 from tinysync.storage.oplog_contract import Opened
 from tinysync.storage.past_files import sweep
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from tinysync.storage.recovery import Contents
 
 DAMAGED_OPS: Final = f"*{OPS_SUFFIX}*{CORRUPT_SUFFIX}"
-_DEVICE: Final = re.compile(rb"[0-9a-f]{32}\n?")
 _SESSION: Final = re.compile(r"([0-9a-f]{12})-[0-9a-f]{8}\.ops")
 _UNREADABLE: Final = "See that the folder is there and readable."
 UNWRITABLE: Final = (
@@ -103,6 +103,7 @@ class FileOpLog:
             past_due,
             prepared,
             unprepared,
+            session.name,
         )
 
     def append(self, record: OpRecord) -> None:
@@ -248,7 +249,7 @@ class FileOpLog:
         except FileNotFoundError:
             text = b""
         else:
-            if not _DEVICE.fullmatch(text):
+            if not DEVICE_ID.fullmatch(text):
                 warnings.warn(
                     f"{path} does not hold a device id; this device goes on under a new one.",
                     DamagedFileWarning,

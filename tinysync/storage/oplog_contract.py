@@ -35,7 +35,7 @@ class Opened:
     ``records`` are in a stable order, compacted states first; applying one twice, or one that a compacted state
     covers, must do no harm. ``existed`` says whether there was any record. ``file_bytes`` is what they take,
     ``loose_bytes`` what those take that are not compacted. ``past_due`` says that more is kept of the past than
-    there should be; compacting sees to it.
+    there should be; compacting sees to it. ``session`` is the name of the session that it began.
 
     ``prepared`` is what was given to ``compact`` for the first record, if it is certain that this user's programs
     wrote both; ``unprepared`` says that opening would be faster with it, if this was compacted again.
@@ -49,6 +49,7 @@ class Opened:
     past_due: bool = False
     prepared: bytes | None = None
     unprepared: bool = False
+    session: str = ""
 
 
 @dataclass(frozen=True, slots=True)

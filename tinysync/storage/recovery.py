@@ -192,8 +192,11 @@ def is_snapshot(name: str) -> bool:
     return name.startswith(_SNAPSHOT_PREFIX) and name.endswith(_SNAPSHOT_SUFFIX)
 
 
-def read_snapshot(path: Path) -> Snapshot | list[str] | None:
-    """Return a whole snapshot; of a damaged one the names it replaces, or None if they are lost too."""
+def read_snapshot(path: Path, *, warn: bool = True) -> Snapshot | list[str] | None:
+    """Return a whole snapshot; of a damaged one the names it replaces, or None if they are lost too.
+
+    ``warn``: if it is damaged where it names its history.
+    """
     data = path.read_bytes()
     found = scan(data, SNAPSHOT_MAGIC, path)
     match [unpack(payload) for payload in found.payloads]:
@@ -202,7 +205,9 @@ def read_snapshot(path: Path) -> Snapshot | list[str] | None:
             match rest:
                 case [bytes(update), *more]:
                     record = OpRecord(SNAPSHOT_KIND, time_ms, 0, (update,))
-                    version, chain = _read_past(more, path, whole=not (found.torn or found.damaged))
+                    version, chain = _read_past(more, whole=not (found.torn or found.damaged))
+                    if chain is None and warn:
+                        _warn_of_lost_history(path)
                     return Snapshot(path.name, record, replaces, len(data), version, chain, _read_ends(more))
             return replaces
     return None
@@ -215,7 +220,7 @@ def _read_ends(more: list[Any]) -> dict[str, int]:
     return {}
 
 
-def _read_past(more: list[Any], path: Path, *, whole: bool) -> tuple[int, Chain | None]:
+def _read_past(more: list[Any], *, whole: bool) -> tuple[int, Chain | None]:
     match more:
         case [[int(version), packed, *_], *_]:
             chain = unpack_chain(packed)
@@ -223,13 +228,16 @@ def _read_past(more: list[Any], path: Path, *, whole: bool) -> tuple[int, Chain 
                 return version, chain
         case [] if whole:
             return 0, Chain()
+    return 0, None
+
+
+def _warn_of_lost_history(path: Path) -> None:
     warnings.warn(
         f"The snapshot {path} is damaged where it names its history: the structure is whole, but its history"
         " from before cannot be read.",
         DamagedFileWarning,
-        stacklevel=2,
+        stacklevel=3,
     )
-    return 0, None
 
 
 def _may_be_replaced(name: object) -> bool:

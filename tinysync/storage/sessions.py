@@ -9,10 +9,12 @@ import contextlib
 import os
 import re
 import secrets
+import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from tinysync.errors import DocumentInUse
-from tinysync.storage.lock import FileLock
+from tinysync.storage.lock import FileLock, is_held
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,6 +23,26 @@ SHARING: Final = 1
 """The version of the way in which sessions share a folder; with those of another version they share nothing."""
 
 _SIGN: Final = re.compile(r"live-(\d+)-(\d+)-([0-9a-f]{8})")
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """The sign of a session: the process that put it up, the session's name, and whether it lives."""
+
+    path: Path
+    process: int
+    session: str
+    lives: bool
+
+
+def read_signs(folder: Path) -> list[Sign]:
+    """Return the signs in a folder, those of the dead too, and leave them where they are. Raise OSError."""
+    found = []
+    for path in sorted(folder.glob("live-*")):
+        match = _SIGN.fullmatch(path.name)
+        if match is not None:
+            found.append(Sign(path, int(match[2]), match[3], is_held(path)))
+    return found
 
 
 class Session:
@@ -32,7 +54,8 @@ class Session:
 
     def begin(self) -> None:
         """Put up the sign; the folder's lock is held. Raise OSError."""
-        self._sign.try_acquire()
+        while not self._sign.try_acquire():
+            time.sleep(0.001)  # somebody just looks whether it is held
 
     def end(self) -> None:
         """Take the sign down; doing so twice is fine."""

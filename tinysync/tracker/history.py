@@ -39,7 +39,12 @@ _FIRST_BLOCK: Final = 200
 def history(replica: Replica) -> list[HistoryEntry]:
     """Return an entry for each version that is kept, the newest first."""
     past, device = _past(replica)
-    paths = _Paths(replica.kind, past)
+    return entries_of(past, replica.kind, device)
+
+
+def entries_of(past: Past, kind: Kind, device: DeviceId) -> list[HistoryEntry]:
+    """Return an entry for each of the records; ``device`` is the one that keeps them."""
+    paths = _Paths(kind, past)
     entries = [
         _entry(version, record, device, paths, index) for index, (version, record) in enumerate(past.records)
     ]
@@ -50,8 +55,13 @@ def history(replica: Replica) -> list[HistoryEntry]:
 def state_at(replica: Replica, at: int | datetime) -> Any:
     """Return the plain structure as it was at a version or a time."""
     past, _ = _past(replica)
+    return state_of(past, replica.kind, at)
+
+
+def state_of(past: Past, kind: Kind, at: int | datetime) -> Any:
+    """Return the plain structure as it was at a version or a time of a past."""
     count = _count_until(past, at)
-    return plain(_scratch(replica.kind, _updates_before(past, count)).root.container)
+    return plain(scratch(kind, _updates_before(past, count)).root.container)
 
 
 def restore(replica: Replica, path: Path, at: int | datetime) -> None:
@@ -131,7 +141,7 @@ class _Paths:
             return [list(path) for path in self.found[index]]
 
     def _go_through(self, begin: int, end: int) -> None:
-        document = _scratch(self.kind, _updates_before(self.past, begin))
+        document = scratch(self.kind, _updates_before(self.past, begin))
         for index in range(begin, end):
             updates = list(self.past.records[index][1].updates)
             try:
@@ -156,8 +166,8 @@ def _changed_paths(patches: list[Patch]) -> list[Path]:
 # --- states -------------------------------------------------------------------------------------------------
 
 
-def _scratch(kind: Kind, updates: list[bytes]) -> Document:
-    """Return a document, with its structure, that holds just these updates."""
+def scratch(kind: Kind, updates: list[bytes]) -> Document:
+    """Return a document, with its structure, that holds just these updates. Raises StorageError."""
 
     def make(kind: Kind, node: Node) -> Any:
         return make_container(kind, node, None)

@@ -137,7 +137,7 @@ def _open_document(structure: Any, options: _Options, disk: Disk, paths: Paths) 
             disk.compact_if_large(opened, replica)
         else:
             _start(replica, disk, default, status, paths)
-        replica.known = KnownDevices(opened.device, DevicesFile(paths.state))
+        replica.known = KnownDevices(opened.device, DevicesFile(paths.state, opened.session))
         disk.view.open(replica, status, opened.device, taken=not opened.records)
         replica.undoing.clear()
         disk.watch(replica)

@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+import logging
+import warnings
+
+import pytest
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A folder, and a home folder without any key."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"):
+        monkeypatch.setenv(name, str(tmp_path / "home"))
+    monkeypatch.delenv("TINYSYNC_KEY", raising=False)
+    return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def _messages_as_before(monkeypatch):
+    """Commands that run in this process have messages printed their way."""
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)

@@ -1,0 +1,180 @@
+"""``log``, ``at`` and ``restore``."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from datetime import datetime, timedelta
+
+import pytest
+
+from tinysync import History, Pickle, track, tracker
+from tinysync.cli.times import When, ago, moment
+
+from .processes import command, here, printed, run
+
+
+@pytest.fixture
+def todo(place):
+    """The folder of a structure with three versions."""
+    structure = track({"title": "Draft", "tasks": []}, "todo")
+    structure.tasks.append("milk")
+    structure["1/2"] = {3: "deep"}
+    tracker(structure).close()
+    return place
+
+
+def lines(text):
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def files(folder):
+    return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def test_the_log_tells_versions(todo):
+    before = files(todo)
+    text = printed("log", "todo").splitlines()
+    assert text[0].split() == ["version", "when", "who", "what"]
+    assert [(line.split()[0], line.split()[2:]) for line in text[1:]] == [
+        ("3", ["here", "1/2"]),
+        ("2", ["here", "tasks"]),
+        ("1", ["defaults", "tasks,", "title"]),
+    ]
+    (newest,) = lines(printed("log", "todo.yaml", "-n", 1, "--json"))
+    assert (newest["structure"], newest["version"], newest["origin"]) == ("todo", 3, "local")
+    assert newest["paths"] == [["1/2"]]
+    assert abs(datetime.fromisoformat(newest["when"]) - datetime.now().astimezone()) < timedelta(minutes=5)
+    assert [each["version"] for each in lines(printed("log", "todo", "--json", "-n", 0))] == [3, 2, 1]
+    assert files(todo) == before
+
+
+def test_what_was_is_shown_as_yaml_and_json(todo):
+    before = files(todo)
+    assert printed("at", "todo", 1) == "tasks: []\ntitle: Draft\n"
+    assert json.loads(printed("at", "todo", 2, "--json")) == {"tasks": ["milk"], "title": "Draft"}
+    assert printed("at", "todo", "v2", "tasks/0") == "milk\n"
+    assert json.loads(printed("at", "todo", "0m", "--json"))["1/2"] == {"3": "deep"}
+    assert files(todo) == before
+
+
+def test_restoring_all_and_a_part(todo):
+    assert "to take that back: tinysync restore todo 3" in printed("restore", "todo", 1).lower()
+    assert json.loads(printed("get", "todo", "--json")) == {"tasks": [], "title": "Draft"}
+    told = json.loads(printed("restore", "todo.yaml", 2, "tasks/0", "--json"))
+    assert told == {"structure": "todo", "path": ["tasks", 0], "changed": True, "version": 5}
+    assert printed("get", "todo", "tasks") == "- milk\n"
+    assert "Nothing to do" in printed("restore", "todo", 2)
+    assert "1/2" not in (todo / "todo.yaml").read_text()
+
+
+def test_a_command_keeps_the_history_that_a_program_keeps(place):
+    structure = track({}, "long", history=History(days=10_000))
+    structure.a = 1
+    tracker(structure).close()
+    state = place / ".tinysync" / "long"
+    printed("compact", "long")
+    assert len(lines(printed("log", "long", "--json"))) == 2
+    printed("set", "long.yaml", "b", 2)
+    assert len(lines(printed("log", "long", "--json"))) == 3
+    assert list(state.glob("*.past"))
+
+
+def test_the_history_while_another_process_writes_it(todo):
+    program = (
+        "from tinysync import track, tracker\n"
+        "todo = track({}, 'todo')\n"
+        "todo.title = 'Other'\n"
+        "print(flush=True)\n"
+        "input()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8"
+    ) as other:
+        other.stdout.readline()
+        before = files(todo)
+        assert printed("at", "todo", 4, "title") == "Other\n"
+        assert len(lines(printed("log", "todo", "--json"))) == 4
+        assert files(todo) == before
+        assert "title is as it was then" in printed("restore", "todo", 3, "title")
+        other.communicate("\n", timeout=60)
+    assert printed("get", "todo", "title") == "Draft\n"
+
+
+def test_a_file_that_does_not_parse_hides_no_history(todo):
+    (todo / "todo.yaml").write_text("title: [\n")
+    assert printed("at", "todo", 1, "title") == "Draft\n"
+    assert here("restore", "todo", 1).exit_code == 1
+
+
+def test_lists_sets_and_names_in_folders(place):
+    for name, value in (("home/lights", ["a"]), ("words", {"b"})):
+        tracker(track(value, name)).close()
+    assert printed("at", "home/lights.yaml", 1) == "- a\n"
+    assert json.loads(printed("at", "words", 1, "--json")) == ["b"]
+    assert printed("get", place / "home" / "lights") == "- a\n"
+    (place / "words.yaml").unlink()
+    assert json.loads(printed("get", "words", "--json")) == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["log", "tood"], 1, "there is no structure tood here: did you mean todo?"),
+        (["log", "other.yaml"], 1, "there is no file other.yaml"),
+        (["log", "new.yaml"], 1, "new.yaml was not tracked yet"),
+        (["log", "things"], 1, "kept in a file that ends in .pickle"),
+        (["restore", "things", "1"], 1, "kept in a file that ends in .pickle"),
+        (["at", "todo", "99"], 1, "version 99 is not kept: there are 0 to 3"),
+        (["at", "todo", "soonish"], 2, "'soonish' is no version and no time"),
+        (["at", "todo", "1", "tasks/7"], 1, "todo at that time has no entry tasks/7"),
+        (["restore", "todo", "1999-01-01"], 1, "the history that is kept begins at"),
+        (["log"], 2, "Missing argument 'NAME'"),
+    ],
+)
+def test_errors(todo, arguments, code, message):
+
+    tracker(track({}, "things", persist=Pickle)).close()
+    (todo / "new.yaml").write_text("a: 1\n")
+    result = here(*arguments)
+    assert (result.exit_code, "Traceback" in result.output) == (code, False)
+    assert message in result.output
+    if code == 1:
+        told = here(*arguments, "--json")
+        assert told.exit_code == 1
+        assert json.loads(told.stderr) == {"error": json.loads(told.stderr)["error"], "exit": 1}
+        assert message in json.loads(told.stderr)["error"]
+
+
+def test_times():
+    when = When()
+    now = datetime.now().astimezone()
+    assert when.convert("12", None, None) == 12
+    for text, back in (("10m", 600), ("2 hours ago", 7200), ("1.5d", 129_600), ("1w", 604_800)):
+        assert abs((now - when.convert(text, None, None)).total_seconds() - back) < 60
+    assert when.convert("2026-05-01 12:30", None, None) == datetime.fromisoformat("2026-05-01T12:30")
+    assert when.convert("00:30", None, None).hour == 0
+    assert when.convert("yesterday", None, None) < now - timedelta(hours=23)
+    assert moment(now) == f"{now:%H:%M:%S}"
+    assert moment(now - timedelta(days=3)).startswith("20")
+    assert (ago(None), ago(now)) == ("never", "just now")
+    assert ago(now - timedelta(minutes=3, seconds=5)) == "3 min ago"
+
+
+def test_a_reader_that_goes_away_ends_it_quietly(todo):
+    for arguments in (["log", "todo"], ["log", "todo", "--json"], ["at", "todo", "1"]):
+        reader, writer = os.pipe()
+        os.close(reader)
+        with subprocess.Popen(command(*arguments), stdout=writer, stderr=subprocess.PIPE) as process:
+            os.close(writer)
+            assert process.communicate(timeout=60)[1] == b""
+        assert process.returncode == 141
+
+
+def test_a_process_prints_no_colours_into_a_pipe(todo):
+    result = run("log", "todo")
+    assert result.returncode == 0
+    assert "\x1b" not in result.stdout
+    assert "─" not in result.stdout

@@ -1,0 +1,78 @@
+"""Changes as they come, printed."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from rich.text import Text
+
+from tinysync.cli.paths import path_text
+from tinysync.cli.reporting import console, print_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tinysync.cli.structures import Structure
+    from tinysync.model import Change, DeviceId
+
+_ENTRY_CALLS = {"__setitem__": "=", "__delitem__": "deleted", "setdefault": "="}
+_CONTAINER_SIZE = 60
+
+
+def printer(
+    structure: Structure, *, as_json: bool, own: DeviceId | None = None
+) -> Callable[[Change | list[Change]], None]:
+    """Return a callback that prints changes; ``own`` is the id under which other processes here write."""
+    file = structure.paths.readable.name
+
+    def show(changes: Any) -> None:
+        for change in changes if isinstance(changes, list) else [changes]:
+            if as_json:
+                print_json(_for_programs(change, structure))
+            else:
+                console().print(_for_people(change, file, own))
+
+    return show
+
+
+def _entry(change: Change) -> tuple[list[Any], bool]:
+    """Return the path of what changed, and whether that is an entry rather than a container."""
+    is_entry = change.func_name in _ENTRY_CALLS and bool(change.args)
+    return [*change.path, *(change.args[:1] if is_entry else ())], is_entry
+
+
+def _for_programs(change: Change, structure: Structure) -> dict[str, Any]:
+    path, is_entry = _entry(change)
+    told: dict[str, Any] = {
+        "structure": structure.name,
+        "file": str(structure.paths.readable),
+        "when": datetime.now().astimezone().isoformat(timespec="milliseconds"),
+        "origin": change.origin,
+        "device": change.device,
+        "path": path,
+        "change": change.func_name,
+    }
+    values = list(change.args[1:] if is_entry else change.args)
+    return told | ({"values": values} if values else {})
+
+
+def _for_people(change: Change, file: str, own: DeviceId | None) -> Text:
+    path, is_entry = _entry(change)
+    who = {"file": "edited by hand", "local": "here"}.get(change.origin, change.device or "another device")
+    if own is not None and change.device == own:
+        who = "a program here"
+    line = Text.assemble(
+        (f"{datetime.now().astimezone():%H:%M:%S}  ", "dim"), (file, "bold"), "  ", (who, "cyan"), "  "
+    )
+    line.append(path_text(path), "green")
+    if is_entry:
+        values = _short(change.args[1:])
+        return line.append(f" {_ENTRY_CALLS[change.func_name]}{f' {values}' if values else ''}")
+    arguments = _short(change.args)
+    return line.append(f" {change.func_name}{f' {arguments}' if arguments else ''}")
+
+
+def _short(values: tuple[Any, ...]) -> str:
+    text = ", ".join(map(repr, values))
+    return text if len(text) <= _CONTAINER_SIZE else f"{text[: _CONTAINER_SIZE - 1]}…"

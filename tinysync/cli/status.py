@@ -1,0 +1,161 @@
+"""``tinysync status``: which devices have what."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+from rich.console import Group
+from rich.live import Live
+from rich.text import Text
+
+from tinysync.cli.reporting import as_json, console, examples, print_json, print_table, print_text, table
+from tinysync.cli.running import stoppable
+from tinysync.cli.structures import Structure, StructureType, structures_in
+from tinysync.cli.times import ago
+from tinysync.errors import TinySyncError, UsageError
+from tinysync.storage.kept_as import kept_as
+
+if TYPE_CHECKING:
+    from tinysync.status import Coverage, DeviceStatus, SyncStatus
+
+_REST: Final = 0.5
+"""Seconds between two looks of the live table."""
+
+_COLUMNS: Final = ("device", "state", "last seen", "pending", "on its disk", "address")
+
+
+@dataclass
+class _Look:
+    """Looks at one structure again and again; reads its document only where that has changed."""
+
+    structure: Structure
+    read: tuple[Any, Coverage] | None = None
+
+    def status(self) -> tuple[SyncStatus, list[int]]:
+        """Return how far other devices are, and the processes that have it open."""
+        stored = self.structure.read()
+        contents = stored.inspection.contents
+        held = (contents.names, contents.ends)
+        if self.read is None or self.read[0] != held:
+            self.read = held, stored.document().coverage()
+        return stored.status(self.read[1]), sorted({sign.process for sign in stored.signs if sign.lives})
+
+
+@click.command(
+    "status",
+    short_help="Which devices have what is here.",
+    epilog=examples(
+        "status", "status todo --live", "status --json | jq '.devices[] | select(.pending > 0) | .name'"
+    ),
+)
+@click.argument("structures", metavar="[NAME]...", nargs=-1, type=StructureType())
+@click.option("--live", is_flag=True, help="Go on showing it as it changes, until Ctrl-C.")
+@as_json
+def show_status(structures: tuple[Structure, ...], live: bool, as_json: bool) -> None:
+    """Show which other devices have what is here, of NAMEs, or all structures of this folder.
+
+    It is read from the disk, also while programs have the structures open. A device is in step while it is
+    connected and has confirmed all that is here; pending are changes that it has not confirmed.
+    """
+    looks = [_Look(structure) for structure in structures or _here()]
+    if live:
+        with stoppable():
+            _show_live(looks, as_json=as_json)
+        return
+    for look in looks:
+        try:
+            status, open_in = look.status()
+        except TinySyncError as error:
+            if structures:
+                raise
+            click.echo(f"{look.structure.name}: {error}", err=True)
+            continue
+        if as_json:
+            print_json(_for_programs(look.structure, status, open_in))
+        elif status.devices:
+            print_table(_COLUMNS, map(_row, status.devices), _title(status, open_in))
+        else:
+            print_text(f"{_title(status, open_in)}: no other devices")
+
+
+def _here() -> list[Structure]:
+    """Return the structures of this folder that have a document."""
+    found = structures_in(Path())
+    if not found:
+        raise click.ClickException(f"there are no structures in {Path().absolute()}; name a file")
+    return [structure for structure in found if kept_as(structure.paths) is None]
+
+
+def _title(status: SyncStatus, open_in: list[int]) -> str:
+    if not open_in:
+        return f"{status.name}, not open"
+    processes = "process" if len(open_in) == 1 else "processes"
+    return f"{status.name}, open in {processes} {', '.join(map(str, open_in))}"
+
+
+def _row(device: DeviceStatus) -> tuple[Text | str, ...]:
+    if device.synced:
+        state = Text("in step", "green")
+    elif device.connected:
+        state = Text("connected", "yellow")
+    else:
+        state = Text("offline", "dim")
+    return (
+        device.name or "?",
+        state,
+        "now" if device.connected else ago(device.last_seen),
+        Text(str(device.pending), "yellow" if device.pending else "dim"),
+        Text("yes", "green") if device.durable else Text("no", "yellow"),
+        device.address or "",
+    )
+
+
+def _for_programs(structure: Structure, status: SyncStatus, open_in: list[int]) -> dict[str, Any]:
+    return {
+        "structure": structure.name,
+        "file": str(structure.paths.readable),
+        "open_in": open_in,
+        "synced": status.synced,
+        "durable": status.durable,
+        "pending": status.pending,
+        "devices": [
+            asdict(device) | {"last_seen": device.last_seen and device.last_seen.isoformat(timespec="seconds")}
+            for device in status.devices
+        ],
+    }
+
+
+def _show_live(looks: list[_Look], *, as_json: bool) -> None:
+    out = console()
+    if as_json or not out.is_terminal:
+        told: dict[str, object] = {}
+        while True:
+            for look in looks:
+                status, open_in = look.status()
+                if told.get(look.structure.name) != (status, open_in):
+                    told[look.structure.name] = status, open_in
+                    if as_json:
+                        print_json(_for_programs(look.structure, status, open_in))
+                    else:
+                        print_table(_COLUMNS, map(_row, status.devices), _title(status, open_in))
+            time.sleep(_REST)
+    with Live(console=out, auto_refresh=False, vertical_overflow="visible") as shown:
+        while True:
+            shown.update(Group(*map(_live_table, looks), Text("Ctrl-C ends it.", "dim")), refresh=True)
+            time.sleep(_REST)
+
+
+def _live_table(look: _Look) -> Any:
+    try:
+        status, open_in = look.status()
+    except UsageError:
+        raise
+    except TinySyncError as error:
+        return Text(f"{look.structure.name}: {error}", "red")
+    if not status.devices:
+        return Text(f"{_title(status, open_in)}: no other devices\n")
+    return table(_COLUMNS, map(_row, status.devices), _title(status, open_in))
