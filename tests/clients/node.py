@@ -24,39 +24,46 @@ DRIVER = Path(__file__).parent / "driver.mjs"
 INSTALL_SECONDS = 120
 
 
-def install(base: Path, *sources: Path) -> Path:
+def install(base: Path, source: Path, *, build: bool = False) -> Path:
     """Install npm packages once for all test processes; returns the folder, or skips the test with the reason."""
     if not shutil.which("node") or not shutil.which("npm"):
         pytest.skip("node and npm are not installed")
-    folder = base / f"npm-{sources[0].name}"
+    folder = base / f"npm-{source.parent.name}-{source.name}"
     with FileLock(f"{folder}.lock"):
         refusal = folder / "refusal"
         if not folder.exists():
             folder.mkdir()
-            for source in sources[0].iterdir():
-                if source.is_file():
-                    shutil.copy(source, folder)
-            result = subprocess.run(
-                ["npm", "ci", "--no-audit", "--no-fund", "--fetch-retries=1", "--loglevel=error"],
-                cwd=folder,
-                capture_output=True,
-                text=True,
-                timeout=INSTALL_SECONDS,
-                check=False,
-            )
+            for file in source.iterdir():
+                if file.is_file():
+                    shutil.copy(file, folder)
+            result = npm(folder, "ci", "--no-audit", "--no-fund", "--fetch-retries=1")
             if result.returncode:
                 refusal.write_text(result.stderr.strip()[-500:] or "npm ci failed")
         if refusal.exists():
-            pytest.skip(f"npm cannot install what examples/browser needs: {refusal.read_text()}")
+            pytest.skip(f"npm cannot install what {source.name} needs: {refusal.read_text()}")
+        if build and not (folder / "bundle.js").exists():
+            built = npm(folder, "run", "build")
+            assert not built.returncode, built.stderr
     return folder
 
 
-class Node:
-    """A client in a process of its own; each call is one line to it and one back."""
+def npm(folder: Path, *arguments: str):
+    return subprocess.run(
+        ["npm", *arguments, "--loglevel=error"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=INSTALL_SECONDS,
+        check=False,
+    )
 
-    def __init__(self, folder: Path) -> None:
+
+class Driven:
+    """A script in Node.js, in a process of its own; each call is one line to it and one back."""
+
+    def __init__(self, *command: str | Path) -> None:
         self.process = subprocess.Popen(
-            ["node", str(DRIVER), str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            ["node", *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         self._answers: queue.Queue[str] = queue.Queue()
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -76,6 +83,24 @@ class Node:
         assert not error, error
         return from_js(result)
 
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self.process.stdin.close()
+        try:
+            self.process.wait(DEADLINE)
+        except subprocess.TimeoutExpired:
+            os.kill(self.process.pid, 9)
+            self.process.wait()
+        self._reader.join(DEADLINE)
+        self.process.stdout.close()
+
+
+class Node(Driven):
+    """A client of a peer."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(DRIVER, folder)
+
     def open(self, url, name="todo", **options):
         self.call("open", url, name, options)
         return self
@@ -94,17 +119,6 @@ class Node:
     def synced(self):
         wait_until(lambda: self.call("isSynced"))
         return self
-
-    def close(self) -> None:
-        with contextlib.suppress(OSError):
-            self.process.stdin.close()
-        try:
-            self.process.wait(DEADLINE)
-        except subprocess.TimeoutExpired:
-            os.kill(self.process.pid, 9)
-            self.process.wait()
-        self._reader.join(DEADLINE)
-        self.process.stdout.close()
 
 
 _FROM_TEXT = {
