@@ -35,7 +35,7 @@ from tinysync.group import Key, pair
 from tinysync.model import Change, History, HistoryEntry, Left, Undone
 from tinysync.peer import Peer
 from tinysync.serving import Serving, serve
-from tinysync.status import DeviceStatus, PeerStatus, SyncStatus
+from tinysync.status import DeviceStatus, PeerStatus, Progress, SyncStatus
 from tinysync.storage.format import Format
 from tinysync.storage.json_format import JSON
 from tinysync.storage.pickle_format import Pickle
@@ -90,6 +90,7 @@ __all__ = [
     "Presence",
     "PresenceChange",
     "Present",
+    "Progress",
     "ProtocolError",
     "SQLite",
     "Serving",

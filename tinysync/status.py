@@ -37,6 +37,23 @@ class Coverage:
 
 
 @dataclass(frozen=True, slots=True)
+class Progress:
+    """How much of something long has arrived, in bytes of what is sent."""
+
+    done: int
+    total: int
+
+    @property
+    def fraction(self) -> float:
+        """From 0 to 1."""
+        return min(1.0, self.done / self.total) if self.total else 1.0
+
+    def __add__(self, other: Progress) -> Progress:
+        """Return how much of both has arrived."""
+        return Progress(self.done + other.done, self.total + other.total)
+
+
+@dataclass(frozen=True, slots=True)
 class KnownDevice:
     """What one structure knows of another device that has it, and keeps over restarts."""
 
@@ -73,6 +90,8 @@ class DeviceStatus:
     durable: it has confirmed all that is here, and holds it on its disk.
     synced: it is connected and has confirmed all that is here, and what it held when it was asked is here.
     reason: why it is not connected, or refused, in words; else empty.
+    receiving: how much has come of the much that this device lacked when the two met, while it comes.
+    sending: how much that device has taken of the much that it lacked.
     """
 
     name: str
@@ -86,12 +105,17 @@ class DeviceStatus:
     durable: bool = False
     synced: bool = False
     reason: str = ""
+    receiving: Progress | None = None
+    sending: Progress | None = None
 
     def __str__(self) -> str:
         return _table([self])
 
     def _cells(self) -> tuple[str, ...]:
         state = "in step" if self.synced else "connected" if self.connected else "offline"
+        if self.receiving is not None or self.sending is not None:
+            ways = (("receiving", self.receiving), ("sending", self.sending))
+            state = ", ".join(f"{way} {one.fraction:.0%}" for way, one in ways if one is not None)
         seen = self.last_seen.astimezone().strftime("%Y-%m-%d %H:%M:%S") if self.last_seen else "never"
         return (
             self.name or self.address or "?",
@@ -242,4 +266,10 @@ def _both(one: DeviceStatus, other: DeviceStatus) -> DeviceStatus:
         durable=one.durable and other.durable,
         synced=one.synced and other.synced,
         reason=one.reason or other.reason,
+        receiving=_sum(one.receiving, other.receiving),
+        sending=_sum(one.sending, other.sending),
     )
+
+
+def _sum(one: Progress | None, other: Progress | None) -> Progress | None:
+    return one + other if one is not None and other is not None else one or other

@@ -10,7 +10,7 @@ from websockets.sync.client import connect
 
 from tests.peer.devices import DEADLINE
 from tinysync import track, tracker
-from tinysync.protocol import DocumentOpened, Session, SyncRequested, UpdatesReceived
+from tinysync.protocol import DocumentOpened, PartReceived, Session, SyncRequested, UpdatesReceived
 from tinysync.protocol.codec import decode, encode
 from tinysync.protocol.limits import Limits
 from tinysync.protocol.messages import Error, Sync2, Update
@@ -45,8 +45,9 @@ class ByHand:
 
     def flush(self) -> None:
         """Send what the session has to send."""
-        for frame in self.session.frames_to_send():
-            self.socket.send(frame)
+        while frames := self.session.frames_to_send():
+            for frame in frames:
+                self.socket.send(frame)
 
     def send(self, *messages: Message) -> None:
         """Send messages past the session."""
@@ -77,6 +78,9 @@ class ByHand:
                     documents.request_sync(name, self.shared.state_vector())
                 case SyncRequested(name, state_vector):
                     documents.answer_sync(name, self.shared.diff(state_vector))
+                case PartReceived(name, number, _, updates):
+                    self.shared.deliver(updates, "peer", lambda _: None)
+                    documents.take(name, number)
                 case UpdatesReceived(name, seq, updates, _):
                     self.shared.deliver(updates, "peer", lambda _: None)
                     documents.acknowledge(name, seq)

@@ -22,8 +22,10 @@ from tinysync.protocol.messages import (
     Error,
     Hello,
     Open,
+    Part,
     Sync1,
     Sync2,
+    Taken,
     Update,
 )
 
@@ -42,6 +44,8 @@ messages = st.one_of(
     st.builds(Sync1, names, st.binary()),
     st.builds(Sync2, names, integers, updates),
     st.builds(Update, names, integers, updates),
+    st.builds(Part, names, integers, updates),
+    st.builds(Taken, names, integers),
     st.builds(Ack, names, integers),
     st.builds(Awareness, names, st.binary()),
     st.builds(Digest, names, integers, integers, st.binary()),
@@ -88,6 +92,8 @@ SAMPLES = [
     Sync1("todo", b"vector"),
     Sync2("todo", 1, [b"a", b"b"]),
     Update("todo", 2, [b"c"]),
+    Part("todo", 100, [b"d"]),
+    Taken("todo", 1),
     Ack("todo", 2),
     Awareness("todo", b"here"),
     Digest("todo", 3, 4, b"12345678"),

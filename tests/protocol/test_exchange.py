@@ -12,6 +12,7 @@ from tinysync.protocol import (
     DocumentOpened,
     DocumentRefused,
     Limits,
+    PartReceived,
     SyncRequested,
     UpdatesReceived,
 )
@@ -38,11 +39,14 @@ class Exchange(RuleBasedStateMachine):
 
     @initialize(
         windows=st.tuples(st.sampled_from([1, 500, 1 << 20]), st.sampled_from([1, 500, 1 << 20])),
+        parts=st.sampled_from([1, 600, 1 << 16]),
         queued=st.tuples(st.sampled_from([1, 2000, 1 << 20]), st.sampled_from([1, 2000, 1 << 20])),
         opened=st.sets(NAMES),
     )
-    def connect(self, windows, queued, opened):
-        self.wire = Wire(*(Limits(window=w, max_queued=q) for w, q in zip(windows, queued, strict=True)))
+    def connect(self, windows, parts, queued, opened):
+        self.wire = Wire(
+            *(Limits(window=w, max_queued=q, max_part=parts) for w, q in zip(windows, queued, strict=True))
+        )
         self.queued = queued
         for name in sorted(opened):
             for end in (0, 1):
@@ -102,6 +106,10 @@ class Exchange(RuleBasedStateMachine):
                 self.request(end, document)
             case SyncRequested(_, state_vector):
                 documents.answer_sync(document, held.diff(state_vector))
+            case PartReceived(_, number, _, updates):
+                for update in updates:
+                    held.add(update)
+                documents.take(document, number)
             case UpdatesReceived(_, seq, updates, answers):
                 for update in updates:
                     held.add(update)
@@ -163,7 +171,7 @@ class Exchange(RuleBasedStateMachine):
             match event:
                 case DocumentClosed(document, _, _) | DocumentRefused(document, _, _):
                     self.forget(end, document)
-                case DocumentOpened() | SyncRequested() | UpdatesReceived():
+                case DocumentOpened() | SyncRequested() | UpdatesReceived() | PartReceived():
                     self.waiting[end].append(event)
 
     def forget(self, end, document):

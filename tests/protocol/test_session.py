@@ -27,8 +27,10 @@ from tinysync.protocol.messages import (
     Error,
     Hello,
     Open,
+    Part,
     Sync1,
     Sync2,
+    Taken,
     Update,
 )
 
@@ -457,16 +459,66 @@ def test_only_some_diffs_are_made_at_a_time():
     assert session.documents._lagging == {}
 
 
-def test_a_diff_is_split_into_frames_that_the_peer_accepts():
-    session = opened(max_frame=64 << 10)
+def test_a_long_diff_goes_in_parts_as_the_peer_takes_them():
+    session = opened(Limits(window=100_000, max_part=50_000), max_frame=64 << 10)
     session.receive(encode(Sync1("todo", b"")))
     blobs = [bytes([i]) * 20_000 for i in range(10)]
     session.documents.answer_sync("todo", blobs)
-    frames = session.frames_to_send()
-    assert all(len(frame) <= 64 << 10 for frame in frames)
-    messages = [decode(frame, LIMITS) for frame in frames]
-    assert [type(m) for m in messages] == [Update, Update, Update, Sync2]
-    assert [update for m in messages for update in m.updates] == blobs
+    seen: list = []
+    while session.has_more:
+        seen += sent_by(session)
+    assert [(type(m), m.left, len(m.updates)) for m in seen] == [(Part, 160_000, 2), (Part, 120_000, 2)]
+    assert session.documents.sending("todo")[1] == 200_000
+    for count in range(1, 4):
+        session.receive(encode(Taken("todo", count)))
+        assert session.has_more
+        seen += sent_by(session)
+    assert session.documents.sending("todo")[0] > 100_000
+    assert seen[-1] == Part("todo", 0, blobs[8:])
+    assert [update for m in seen for update in m.updates] == blobs
+    assert sent_by(session) == [Sync2("todo", 2, [])]
+    assert not session.has_more
+    assert session.documents.sending("todo") is None
+    session.documents.send_updates("todo", [b"x"])
+    assert sent_by(session) == [Update("todo", 3, [b"x"])]
+
+
+def test_what_is_short_need_not_wait_for_long_diffs_which_take_turns():
+    session = opened(Limits(window=1000, max_part=150))
+    for name in ("a", "b"):
+        session.documents.offer(name, "dict", 0)
+        session.receive(encode(Open(name, "dict", 0, "")))
+        session.receive(encode(Sync1(name, b"")))
+        session.documents.answer_sync(name, [bytes(50)] * 10)
+    order = []
+    while session.has_more:
+        session.documents.send_updates("todo", [b"live"])
+        order += [(m.document, type(m)) for m in sent_by(session)]
+    bulk = [name for name, kind in order if kind is Part]
+    assert bulk[:6] == ["a", "b"] * 3
+    assert order.index(("todo", Update)) < order.index(("a", Part))
+    # A part for each that was given meanwhile.
+    assert sum(kind is Update for _, kind in order) >= len(bulk) // 2
+
+
+def test_parts_that_were_not_sent_cannot_be_taken():
+    session = opened()
+    with pytest.raises(ProtocolError, match="took 1 parts"):
+        session.receive(encode(Taken("todo", 1)))
+
+
+def test_an_answer_need_not_wait_for_what_waits_for_it():
+    """The peer acknowledges nothing before it has what the updates build on."""
+    session = opened(Limits(window=100, max_part=100))
+    session.documents.send_updates("todo", [bytes(90)])
+    session.receive(encode(Sync1("todo", b"")))
+    session.documents.answer_sync("todo", [bytes(90)] * 3)
+    told = sent_by(session)
+    for count in range(1, 4):
+        session.receive(encode(Taken("todo", count)))
+        while session.has_more:
+            told += sent_by(session)
+    assert [type(m) for m in told] == [Update, Part, Part, Part, Sync2]
 
 
 def test_what_does_not_fit_into_any_frame_closes_only_its_document():

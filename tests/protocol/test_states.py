@@ -21,8 +21,10 @@ from tinysync.protocol.messages import (
     Hello,
     Message,
     Open,
+    Part,
     Sync1,
     Sync2,
+    Taken,
     Update,
 )
 
@@ -35,6 +37,8 @@ MESSAGES: dict[type[Message], Message] = {
     Sync1: Sync1(DOCUMENT, b""),
     Sync2: Sync2(DOCUMENT, 1, [b"x"]),
     Update: Update(DOCUMENT, 1, [b"x"]),
+    Part: Part(DOCUMENT, 5, [b"x"]),
+    Taken: Taken(DOCUMENT, 0),
     Ack: Ack(DOCUMENT, 0),
     Awareness: Awareness(DOCUMENT, b""),
     Digest: Digest(DOCUMENT, 0, 0, b""),
@@ -98,7 +102,9 @@ def test_a_step_is_taken_where_the_table_says_so(state, step):
     assert channel.state is state
 
 
-@pytest.mark.parametrize("kind", [Sync1, Sync2, Update, Ack, Awareness, Digest], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize(
+    "kind", [Sync1, Sync2, Update, Part, Taken, Ack, Awareness, Digest], ids=lambda kind: kind.__name__
+)
 @pytest.mark.parametrize("state", ChannelState, ids=lambda state: state.name)
 def test_messages_for_a_document_need_it_to_be_open(state, kind):
     subject = Session("d0", "laptop")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from tinysync.protocol import Limits, Session, SyncRequested, UpdatesReceived
+from tinysync.protocol import Limits, PartReceived, Session, SyncRequested, UpdatesReceived
 from tinysync.protocol.codec import encode
 from tinysync.protocol.messages import VERSION, Hello
 
@@ -59,7 +59,7 @@ class Wire:
         while True:
             self.settle()
             requests = [self.take(end, SyncRequested) for end in (0, 1)]
-            arrived = [self.take(end, UpdatesReceived) for end in (0, 1)]
+            arrived = [self.take(end, (UpdatesReceived, PartReceived)) for end in (0, 1)]
             if not any(requests) and not any(arrived):
                 return
             for end in (0, 1):
@@ -69,7 +69,10 @@ class Wire:
                 for event in arrived[end]:
                     held = documents.setdefault((end, event.document), [])
                     held.extend(update for update in event.updates if update not in held)
-                    self.ends[end].documents.acknowledge(event.document, event.seq)
+                    if isinstance(event, PartReceived):
+                        self.ends[end].documents.take(event.document, event.number)
+                    else:
+                        self.ends[end].documents.acknowledge(event.document, event.seq)
 
 
 def greet(session: Session, **limits: int) -> None:

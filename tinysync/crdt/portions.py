@@ -55,6 +55,24 @@ def portions(transactions: Iterable[Sequence[bytes]], diff: Sequence[bytes] = ()
         yield portion
 
 
+def parts_of_diff(updates: Iterable[bytes], size: int) -> Iterator[bytes]:
+    """Return what comes to the same as the updates of a diff, none larger than about ``size`` bytes, in order.
+
+    Each builds only on those before it, so that what has arrived when a link breaks need not be sent again. They
+    are this device's own: as many parts as there may be are cut.
+    """
+    room = _Room(PORTION_PARTS, size)
+    for update in updates:
+        if len(update) <= SMALL_UPDATE:
+            yield update
+            continue
+        info = check_update(update)
+        if info.parts <= room.parts and len(update) <= size:
+            yield update
+        else:
+            yield from (piece for piece, _ in _cut(update, info, room))
+
+
 def _units(transactions: Iterable[Sequence[bytes]], diff: Sequence[bytes]) -> Iterator[tuple[list[bytes], int]]:
     """Yield (updates that belong into one portion, parts)."""
     for updates in transactions:

@@ -33,6 +33,7 @@ from tinysync.protocol.events import (
     DocumentRefused,
     Event,
     HelloReceived,
+    PartReceived,
     PeerErred,
     PeerLeft,
     SyncRequested,
@@ -201,14 +202,14 @@ class Connection:
     def _is_overfull(self) -> bool:
         """Tell whether more waits to be delivered than a peer that keeps to the window can have sent."""
         return self.waiting_bytes > self.session.limits.max_frame + self.session.limits.window or any(
-            opened.waiting > 1 and opened.waiting_bytes > self.session.limits.window
+            opened.waiting > 1 and opened.waiting_bytes > 2 * self.session.limits.window
             for opened in self.opened.values()
         )
 
     async def _write(self) -> None:
         try:
             while self._outbox or self.session.state is not LinkState.CLOSED:
-                if not self._outbox:
+                if not self._outbox and not self.session.has_more:
                     await self._wake.wait()
                 self._wake.clear()
                 self.pump()
@@ -261,7 +262,7 @@ class Connection:
         # Without a detour over the writer, if possible: that would take one more turn of the loop.
         if self._outbox and not self._sending and self._link.send_now(self._outbox):
             self._outbox.clear()
-        if self._outbox or self.session.state is LinkState.CLOSED:
+        if self._outbox or self.session.has_more or self.session.state is LinkState.CLOSED:
             self._wake.set()
 
     def pump_soon(self) -> None:
@@ -436,7 +437,7 @@ class Connection:
     def _handle_of_document(self, event: Event) -> None:
         """Take in what concerns a document that is open."""
         match event:
-            case UpdatesReceived(name, _, _, _) if name in self.opened:
+            case UpdatesReceived(name, _, _, _) | PartReceived(name, _, _, _) if name in self.opened:
                 self.opened[name].arrived(event)
             case SyncRequested(name, state_vector) if name in self.opened:
                 self.opened[name].answer(state_vector)

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Final, Protocol
 from tinysync.errors import BadUpdate
 from tinysync.model import Delivered, Outcome
 from tinysync.peer import comparing, confirming
+from tinysync.protocol.events import PartReceived, UpdatesReceived
+from tinysync.status import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
     from tinysync.model import DeviceId, DocumentId
     from tinysync.peer.shared import SharedDocument
     from tinysync.protocol.documents import Documents
-    from tinysync.protocol.events import UpdatesReceived
     from tinysync.protocol.yjs import YjsRoom
 
 
@@ -46,6 +47,8 @@ class Owner(comparing.Owner, confirming.Owner, Protocol):
         """Close this document on the link because this side failed."""
 
 
+PARTS: Final = 128 * 1024
+"""Bytes of parts of a long diff that are delivered in one go: the others come meanwhile."""
 LARGE: Final = 64 * 1024
 """Bytes of an update that is cut into portions in another thread."""
 
@@ -54,7 +57,8 @@ LARGE: Final = 64 * 1024
 class _Delivery:
     """Updates on their way into the document."""
 
-    batch: list[UpdatesReceived]
+    batch: list[UpdatesReceived | PartReceived]
+    """Parts of a long diff, or what else came; never both."""
     portions: deque[list[bytes]] = field(default_factory=deque)
     """Those that are still to be delivered."""
     is_parked: bool = False
@@ -88,11 +92,19 @@ class OpenDocument:
         self._device = device
         self._documents = documents
         self._owner = owner
-        self._waiting: deque[UpdatesReceived] = deque()
+        self.receiving: Progress | None = None
+        """How much of a long diff is in the op log, while it comes."""
+        self._waiting: deque[UpdatesReceived | PartReceived] = deque()
         self._busy = False
         self._delivering = False
         self._incomplete = False
         """Whether updates are parked until a diff brings their predecessors; they are not acknowledged before."""
+        self._requested = 0
+        """The number of the last request."""
+        self._asks_again = False
+        """Whether another request is to be made as soon as that one is answered."""
+        self._part_is_parked = False
+        """Whether some of a long diff is parked until others arrive."""
         self._closed = False
 
     @property
@@ -121,18 +133,23 @@ class OpenDocument:
 
     # --- requests ------------------------------------------------------------------------------------------
 
-    def sync(self) -> None:
-        """Ask for what this device lacks."""
-        self._begin(self.request_sync())
+    def sync(self) -> int:
+        """Ask for what this device lacks; returns the request's number.
 
-    async def request_sync(self) -> int:
-        """Ask for what this device lacks; returns the request's number, 0 if the document was closed meanwhile."""
+        While another is on its way this one waits, so that it need not ask for what that one brings.
+        """
+        if self._requested > self.answered:
+            self._asks_again = True
+            return self._requested + 1
+        self._requested += 1
+        self._begin(self._request())
+        return self._requested
+
+    async def _request(self) -> None:
         state_vector = await asyncio.to_thread(self.document.state_vector)
-        if self._closed:
-            return 0
-        number = self._documents.request_sync(self.document.name, state_vector)
-        self._owner.pump()
-        return number
+        if not self._closed:
+            self._documents.request_sync(self.document.name, state_vector)
+            self._owner.pump()
 
     def answer(self, state_vector: bytes) -> None:
         """Send what a replica with this state vector lacks."""
@@ -163,7 +180,7 @@ class OpenDocument:
 
     # --- deliveries ----------------------------------------------------------------------------------------
 
-    def arrived(self, event: UpdatesReceived) -> None:
+    def arrived(self, event: UpdatesReceived | PartReceived) -> None:
         """Deliver updates, now or after those that came before them."""
         self._waiting.append(event)
         self._count(_size(event))
@@ -180,8 +197,8 @@ class OpenDocument:
         while self._waiting and not self._busy:
             delivery = _Delivery(self._take())
             self._busy = True
-            transactions = [event.updates for event in delivery.batch if event.answers is None]
-            diff = [update for event in delivery.batch if event.answers is not None for update in event.updates]
+            transactions = [event.updates for event in delivery.batch if _is_live(event)]
+            diff = [update for event in delivery.batch if not _is_live(event) for update in event.updates]
             cut = partial(self.document.portions, transactions, diff)
             if max(map(len, chain(*transactions, diff)), default=0) > LARGE:
                 cutting = self._owner.loop.run_in_executor(None, cut)
@@ -205,15 +222,18 @@ class OpenDocument:
         else:
             self._end(delivery, Delivered(Outcome.DUPLICATE))
 
-    def _take(self) -> list[UpdatesReceived]:
-        """Take what waits, up to the answer of a request: that one settles all before it."""
-        batch = []
-        while self._waiting:
+    def _take(self) -> list[UpdatesReceived | PartReceived]:
+        """Take what waits, up to the answer of a request: that one settles all before it. Of parts take some."""
+        are_parts = isinstance(self._waiting[0], PartReceived)
+        batch: list[UpdatesReceived | PartReceived] = []
+        size = 0
+        while self._waiting and isinstance(self._waiting[0], PartReceived) is are_parts and size < PARTS:
             event = self._waiting.popleft()
             self._count(-_size(event))
             batch.append(event)
-            if event.answers is not None:
+            if isinstance(event, UpdatesReceived) and event.answers is not None:
                 break
+            size += _bytes(event) if are_parts else 0
         return batch
 
     def _go_on(self, delivery: _Delivery) -> None:
@@ -258,6 +278,7 @@ class OpenDocument:
             # Also if this link has closed the document meanwhile: the others do not have them yet.
             self._owner.pass_on(self.document.name, portion)
         delivery.is_parked |= is_parked
+        self._part_is_parked |= is_parked and isinstance(delivery.batch[0], PartReceived)
         if delivered.outcome is Outcome.FAILED or not delivery.portions:
             self._end(delivery, delivered)
 
@@ -278,20 +299,45 @@ class OpenDocument:
         if self._closed:
             return
         batch = delivery.batch
-        answers = batch[-1].answers
-        if answers is not None:
+        last = batch[-1]
+        if isinstance(last, PartReceived):
+            self._note_parts(batch, last)
+            return
+        is_parked = delivery.is_parked or self._part_is_parked
+        self._part_is_parked = False
+        if last.answers is not None:
             # The peer has sent all it holds: what is parked still is parked there, too.
             self._incomplete = False
-            self.answered = answers
-        elif delivery.is_parked and not self._incomplete:
+            self.answered = last.answers
+            if self._asks_again:
+                self._asks_again = False
+                self.sync()
+        elif is_parked and not self._incomplete:
             self._incomplete = True
             self.sync()
         if not self._incomplete:
-            self._documents.acknowledge(self.document.name, batch[-1].seq)
+            self._documents.acknowledge(self.document.name, last.seq)
             self.comparison.stir()
             self.confirmation.stir()
         self._owner.delivered()
 
+    def _note_parts(self, batch: list[UpdatesReceived | PartReceived], last: PartReceived) -> None:
+        """Note that parts of a long diff are in the op log, and have more of it sent."""
+        done = sum(map(_bytes, batch)) + (self.receiving.done if self.receiving is not None else 0)
+        self.receiving = Progress(done, done + last.left) if last.left else None
+        self._documents.take(self.document.name, last.number)
+        self._owner.delivered()
 
-def _size(event: UpdatesReceived) -> int:
-    return sum(map(len, event.updates)) if event.answers is None else 0
+
+def _is_live(event: UpdatesReceived | PartReceived) -> bool:
+    """Tell whether updates come as they were made, and not because they were missed."""
+    return isinstance(event, UpdatesReceived) and event.answers is None
+
+
+def _bytes(event: UpdatesReceived | PartReceived) -> int:
+    return sum(map(len, event.updates))
+
+
+def _size(event: UpdatesReceived | PartReceived) -> int:
+    """Return what an event that waits counts."""
+    return 0 if isinstance(event, UpdatesReceived) and event.answers is not None else _bytes(event)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tinysync.model import NOT_KEPT
-from tinysync.status import Coverage, DeviceStatus, KnownDevice, status_of
+from tinysync.status import Coverage, DeviceStatus, KnownDevice, Progress, status_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -50,6 +50,7 @@ def _linked(
     pending = 0 if whole else confirmed.lacking(here)
     difference = connection.differences.get(name)
     device = connection.device(opened.replica)
+    sending = connection.session.documents.sending(name)
     return DeviceStatus(
         device.name,
         opened.replica or None,
@@ -62,4 +63,6 @@ def _linked(
         durable=whole and opened.is_kept_elsewhere,
         synced=whole and opened.has_all and difference is None,
         reason="" if difference is None else str(difference),
+        receiving=opened.receiving,
+        sending=None if sending is None else Progress(*sending),
     )

@@ -30,7 +30,7 @@ class Goal:
     request: int = 0
     done: bool = False
 
-    async def pursue(self, name: DocumentId, connections: Collection[Connection]) -> None:
+    def pursue(self, name: DocumentId, connections: Collection[Connection]) -> None:
         """Look how far the peer is; raises what keeps it from sharing the document."""
         self._find(connections)
         if self.connection is None:
@@ -46,10 +46,9 @@ class Goal:
         documents = self.connection.session.documents
         if opened is not self.opened:
             self.opened, self.mark = opened, documents.given(name)
-            self.request = await opened.request_sync()
+            self.request = opened.sync()
         self.done = (
-            self.request > 0
-            and opened.answered >= self.request
+            opened.answered >= self.request
             and documents.is_acknowledged(name, self.mark)
             and self.connection.opened.get(name) is opened
         )
@@ -104,7 +103,7 @@ async def wait_synced(
             while True:
                 for goal in goals:
                     if not goal.done:
-                        await goal.pursue(name, connections)
+                        goal.pursue(name, connections)
                 if all(goal.done for goal in goals):
                     return
                 await watcher.wait()

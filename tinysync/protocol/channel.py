@@ -89,7 +89,11 @@ class Channel:
         self.received_seq = 0
         self.acknowledged_seq = 0
         """Up to where this side may acknowledge."""
+        self.received_parts = 0
+        self.taken_parts = 0
+        """How many of them there is no need to keep in mind any more."""
         self._sent_ack = 0
+        self._sent_taken = 0
         self._requested = 0
         self._answered = 0
         self._next_request: bytes | None = None
@@ -127,6 +131,7 @@ class Channel:
         self.theirs = self.outflow = self._next_request = None
         self.awareness = {}
         self.received_seq = self.acknowledged_seq = self._sent_ack = 0
+        self.received_parts = self.taken_parts = self._sent_taken = 0
         self._requested = self._answered = 0
 
     def request(self, state_vector: bytes) -> tuple[int, Sync1 | None]:
@@ -161,6 +166,13 @@ class Channel:
         """The number of the last frame that came, if it was acknowledged and nothing was asked for since."""
         settled = self._sent_ack == self.received_seq and self._requested == self._answered
         return self.received_seq if settled else None
+
+    def take_taken(self) -> int | None:
+        """Return the number of parts to tell as taken, if it is a new one."""
+        if self.taken_parts == self._sent_taken:
+            return None
+        self._sent_taken = self.taken_parts
+        return self._sent_taken
 
     def take_ack(self) -> int | None:
         """Return the number to acknowledge, if it is a new one."""

@@ -22,8 +22,10 @@ from tinysync.protocol.messages import (
     Hello,
     Message,
     Open,
+    Part,
     Sync1,
     Sync2,
+    Taken,
     Update,
 )
 
@@ -181,6 +183,8 @@ _LAYOUT: Final[dict[int, tuple[type[Message], tuple[_Field, ...]]]] = {
             ("digest", _Reader.binary),
         ),
     ),
+    11: (Part, (("document", _document), ("left", _Reader.integer), ("updates", _Reader.binaries))),
+    12: (Taken, (("document", _document), ("count", _Reader.integer))),
 }
 _NUMBER: Final = {message: number for number, (message, _) in _LAYOUT.items()}
 _NAMES: Final = {message: tuple(name for name, _ in fields) for message, fields in _LAYOUT.values()}

@@ -16,6 +16,7 @@ from tinysync.protocol.events import (
     DocumentOpened,
     DocumentRefused,
     Event,
+    PartReceived,
     SyncRequested,
     UpdatesReceived,
 )
@@ -28,8 +29,10 @@ from tinysync.protocol.messages import (
     Error,
     Message,
     Open,
+    Part,
     Sync1,
     Sync2,
+    Taken,
     Update,
 )
 from tinysync.protocol.outflow import Budget, Outflow, UpdateTooLarge
@@ -40,9 +43,6 @@ if TYPE_CHECKING:
 
     from tinysync.model import DeviceId, DocumentId, Kind
     from tinysync.protocol.limits import Limits
-
-_MAX_DIFFS: Final = 8
-"""How many diffs may be in the making at once; each can be as large as its document."""
 
 
 class Documents:
@@ -62,6 +62,8 @@ class Documents:
         """Messages that go before any updates."""
         self._active: dict[DocumentId, None] = {}
         """Documents that may have something else to send, the longest waiting first."""
+        self._long: dict[DocumentId, None] = {}
+        """Documents that may have a part of a long diff to send, the longest waiting first."""
         self._lagging: dict[DocumentId, None] = {}
         """Documents that need a diff as soon as there is room, the longest waiting first."""
         self._diffs: set[DocumentId] = set()
@@ -108,10 +110,15 @@ class Documents:
 
     def answer_sync(self, document: DocumentId, updates: list[bytes]) -> None:
         """Answer `SyncRequested` with what the document holds beyond the state vector."""
-        outflow = self._outflow(document)
-        if outflow is not None:
-            outflow.provide_diff(updates)
-            self._active[document] = None
+        channel = self._open_channel(document)
+        if channel is None or channel.outflow is None:
+            return
+        try:
+            channel.outflow.provide_diff(updates)
+        except UpdateTooLarge as error:
+            self._refuse_too_large(channel, error)
+        else:
+            self._long[document] = self._active[document] = None
 
     def send_updates(self, document: DocumentId, updates: list[bytes]) -> None:
         """Queue updates that the document already holds; those queued between two sends travel in one frame."""
@@ -156,12 +163,24 @@ class Documents:
             channel.acknowledged_seq = seq
             self._active[document] = None
 
+    def take(self, document: DocumentId, number: int) -> None:
+        """Tell the peer that the parts up to ``number`` are in the document, and there is room for more."""
+        channel = self._open_channel(document)
+        if channel is not None and channel.taken_parts < number <= channel.received_parts:
+            channel.taken_parts = number
+            self._active[document] = None
+
     # What the application can know
 
     def offered(self) -> dict[DocumentId, str]:
         """Return the documents that only the peer offers, with their kinds."""
         invited = (channel for channel in self._channels.values() if channel.state is ChannelState.INVITED)
         return {channel.document: channel.theirs.kind for channel in invited if channel.theirs is not None}
+
+    def sending(self, document: DocumentId) -> tuple[int, int] | None:
+        """Return how much of a long diff the peer has taken, and how long it is, in bytes; None: there is none."""
+        outflow = self._outflow(document)
+        return None if outflow is None else outflow.sending
 
     def is_open(self, document: DocumentId) -> bool:
         """Tell whether both sides have opened the document."""
@@ -191,8 +210,13 @@ class Documents:
         if len(self._outbox) > 4 * self._limits.max_documents + 16:
             raise ProtocolError("the peer sends, but does not read what it is sent", Code.TOO_MUCH)
 
+    @property
+    def has_more(self) -> bool:
+        """Whether there is more to send at once."""
+        return bool(self._outbox or self._active or self._long)
+
     def messages(self) -> list[Message]:
-        """Take what can be sent now."""
+        """Take what can be sent now, but of long diffs one part: what is short need not wait for them."""
         messages = self._outbox
         # Whatever is closed on the way goes behind what was taken.
         self._outbox = []
@@ -203,7 +227,23 @@ class Documents:
                 messages.extend(self._messages_of(channel))
         messages.extend(self._outbox)
         self._outbox = []
-        return messages
+        part = self._next_part()
+        return messages if part is None else [*messages, part]
+
+    def _next_part(self) -> Part | None:
+        """Take a part of a long diff: documents that have one take turns."""
+        for document in list(self._long):
+            del self._long[document]
+            outflow = self._outflow(document)
+            part = None if outflow is None else outflow.next_part()
+            if outflow is None or part is None:
+                continue
+            if outflow.has_part:
+                self._long[document] = None
+            if not part.left:
+                self._active[document] = None
+            return part
+        return None
 
     def request_diffs(self) -> None:
         """Ask the application for diffs that are needed, as many as there may be at once."""
@@ -211,7 +251,7 @@ class Documents:
         for document in list(self._lagging):
             outflow = self._outflow(document)
             if outflow is not None and outflow.needs_diff():
-                if len(self._diffs) >= _MAX_DIFFS:
+                if len(self._diffs) >= self._limits.max_diffs:
                     return
                 self._diffs.add(document)
                 self._events.append(SyncRequested(document, outflow.request_diff()))
@@ -244,7 +284,8 @@ class Documents:
             self._refuse(channel, *conflict)
             return
         window = min(self._limits.window, self._peer.window)
-        channel.outflow = Outflow(channel.document, window, self._peer.max_frame, self._budget)
+        limits = self._limits
+        channel.outflow = Outflow(channel.document, window, self._peer.max_frame, limits.max_part, self._budget)
         self._events.append(DocumentOpened(channel.document, channel.theirs.replica))
 
     def _refuse(self, channel: Channel, code: Code, text: str) -> None:
@@ -281,18 +322,22 @@ class Documents:
         try:
             messages.extend(channel.outflow.messages())
         except UpdateTooLarge as error:
-            self._refuse(
-                channel, Code.TOO_LARGE, f"an update of {error.size} bytes does not fit into one frame of the peer"
-            )
+            self._refuse_too_large(channel, error)
             return messages
         # What somebody waits for goes first, what only frees memory last.
         if channel.awareness:
             messages.append(Awareness(channel.document, joined(channel.awareness)))
             channel.awareness = {}
-        seq = channel.take_ack()
+        count, seq = channel.take_taken(), channel.take_ack()
+        if count is not None:
+            messages.append(Taken(channel.document, count))
         if seq is not None:
             messages.append(Ack(channel.document, seq))
         return messages
+
+    def _refuse_too_large(self, channel: Channel, error: UpdateTooLarge) -> None:
+        text = f"an update of {error.size} bytes does not fit into one frame of the peer"
+        self._refuse(channel, Code.TOO_LARGE, text)
 
     # Messages from the peer
 
@@ -335,6 +380,19 @@ class Documents:
             if following is not None:
                 self._outbox.append(following)
         self._events.append(UpdatesReceived(message.document, message.seq, message.updates, answers))
+
+    def _on_part(self, message: Part) -> None:
+        channel = self._channel_for(message.document)
+        if channel is not None:
+            channel.received_parts += 1
+            number = channel.received_parts
+            self._events.append(PartReceived(message.document, number, message.left, message.updates))
+
+    def _on_taken(self, message: Taken) -> None:
+        channel = self._channel_for(message.document)
+        if channel is not None and channel.outflow is not None:
+            channel.outflow.taken(message.count)
+            self._long[message.document] = None
 
     def _on_ack(self, message: Ack) -> None:
         channel = self._channel_for(message.document)
@@ -383,6 +441,8 @@ _HANDLERS: Final[dict[type[Message], Callable[[Documents, Any], None]]] = {
     Sync1: Documents._on_sync_1,
     Sync2: Documents._on_updates,
     Update: Documents._on_updates,
+    Part: Documents._on_part,
+    Taken: Documents._on_taken,
     Ack: Documents._on_ack,
     Awareness: Documents._on_awareness,
     Digest: Documents._on_digest,

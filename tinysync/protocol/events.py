@@ -79,6 +79,16 @@ class UpdatesReceived:
 
 
 @dataclass(frozen=True, slots=True)
+class PartReceived:
+    """Piece ``number`` of a long diff, with ``left`` bytes still to come; `Documents.take` asks for more of it."""
+
+    document: DocumentId
+    number: int
+    left: int
+    updates: list[bytes]
+
+
+@dataclass(frozen=True, slots=True)
 class Acknowledged:
     """All frames of the document up to ``seq`` are durable on the peer."""
 
@@ -127,6 +137,7 @@ Event = (
     | DocumentClosed
     | SyncRequested
     | UpdatesReceived
+    | PartReceived
     | Acknowledged
     | AwarenessReceived
     | DigestReceived

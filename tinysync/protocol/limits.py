@@ -19,6 +19,10 @@ class Limits:
     """How many documents may be open on one link."""
     window: int = 1 << 20
     """How much of one document may be on its way without having been acknowledged."""
+    max_part: int = 64 << 10
+    """How much of a long diff goes into one frame, so that what is short need not wait long for its turn."""
+    max_diffs: int = 8
+    """How many diffs may be made or sent at once on one link; each can be as large as its document."""
     max_queued: int = 8 << 20
     """How much may wait to be sent on one link before updates are dropped and caught up by a diff later."""
     max_document_name: int = 255

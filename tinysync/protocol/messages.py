@@ -87,6 +87,27 @@ class Update:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """The next piece of a long diff, of which ``left`` bytes are still to come; it builds on those before it.
+
+    Behind the last one comes the `Sync2` or `Update` that the diff is for, without updates of its own. Parts are
+    not numbered and not acknowledged, only `Taken`, so that a diff cannot wait for what waits for it.
+    """
+
+    document: DocumentId
+    left: int
+    updates: list[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """So many parts were taken in since the document was opened: there is room for more."""
+
+    document: DocumentId
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Ack:
     """All up to ``seq`` is in the sender's op log."""
 
@@ -135,4 +156,4 @@ class Bye:
     reason: str
 
 
-Message = Hello | Open | Sync1 | Sync2 | Update | Ack | Awareness | Digest | Error | Bye
+Message = Hello | Open | Sync1 | Sync2 | Update | Part | Taken | Ack | Awareness | Digest | Error | Bye

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from tinysync.errors import ProtocolError
 from tinysync.protocol.codec import FRAME_OVERHEAD, UPDATE_OVERHEAD
-from tinysync.protocol.messages import Code, Sync2, Update
+from tinysync.protocol.messages import Code, Part, Sync2, Update
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,6 +50,13 @@ class _Diff:
     """How many updates the peer holds with it, if it catches up; None if it has all of them anyway."""
     is_answer: bool
     updates: list[bytes] | None = None
+    """What goes into its last frame."""
+    parts: deque[bytes] = field(default_factory=deque)
+    """What goes before that, if it is long."""
+    size: int = 0
+    """Bytes of all its parts."""
+    left: int = 0
+    """Bytes of those that were not sent yet."""
 
 
 class Outflow:
@@ -60,7 +67,7 @@ class Outflow:
     diff that has to be sent is made from the document later and holds them. At first everything is behind.
     """
 
-    def __init__(self, document: DocumentId, window: int, max_frame: int, budget: Budget) -> None:
+    def __init__(self, document: DocumentId, window: int, max_frame: int, max_part: int, budget: Budget) -> None:
         self.given = 0
         self.acknowledged = -1
         """How many of the given updates are durable on the peer; -1 until the first diff is."""
@@ -70,11 +77,16 @@ class Outflow:
         self._document = document
         self._window = window
         self._max_updates = max_frame - FRAME_OVERHEAD - 4 * len(document)
+        self._max_part = min(max_part, self._max_updates)
         self._budget = budget
         self._queue: deque[tuple[int, bytes]] = deque()
         self._in_flight: deque[_Sent] = deque()
         self._in_flight_cost = 0
         self._unacked_answers = 0
+        self._parts: deque[tuple[int, int]] = deque()
+        """What parts that are on their way cost, and how many bytes they are."""
+        self._parts_cost = 0
+        self._sent_parts = 0
         self._seq = 0
         self._covered = -1
         self._vector: bytes | None = None
@@ -148,21 +160,73 @@ class Outflow:
         return self._vector
 
     def provide_diff(self, updates: list[bytes]) -> None:
-        """Take the diff that was requested; without a request it is not needed any more."""
-        if self._diff is not None:
-            self._diff.updates = updates
+        """Take the diff that was requested; without a request it is not needed any more.
+
+        Raises `UpdateTooLarge` if some of it cannot be sent ever.
+        """
+        diff = self._diff
+        if diff is None:
+            return
+        for update in updates:
+            self._check(update)
+        size = sum(map(_cost, updates))
+        if len(updates) < 2 or size <= self._max_part:
+            diff.updates = updates
+        else:
+            diff.updates, diff.parts = [], deque(updates)
+            diff.size = diff.left = sum(map(len, updates))
+
+    @property
+    def sending(self) -> tuple[int, int] | None:
+        """How many bytes of a long diff the peer has taken, and how many it has; None if there is none."""
+        diff = self._diff
+        if diff is None or not diff.size:
+            return None
+        return max(0, diff.size - diff.left - sum(size for _, size in self._parts)), diff.size
+
+    @property
+    def has_part(self) -> bool:
+        """Whether there is a part of a long diff that can be sent now."""
+        if self._diff is None or not self._diff.parts:
+            return False
+        return not self._parts or self._parts_cost + _cost(self._diff.parts[0]) <= self._window
+
+    def next_part(self) -> Part | None:
+        """Return the next part of a long diff, if it can be sent now."""
+        diff = self._diff
+        if diff is None or not self.has_part:
+            return None
+        batch = [diff.parts.popleft()]
+        cost = _cost(batch[0])
+        room = min(self._max_part, self._window - self._parts_cost)
+        while diff.parts and cost + _cost(diff.parts[0]) <= room:
+            batch.append(diff.parts.popleft())
+            cost += _cost(batch[-1])
+        diff.left -= sum(map(len, batch))
+        self._parts.append((cost, sum(map(len, batch))))
+        self._parts_cost += cost
+        self._sent_parts += 1
+        return Part(self._document, diff.left, batch)
+
+    def taken(self, count: int) -> None:
+        """Take in how many parts the peer has taken."""
+        if count > self._sent_parts:
+            raise ProtocolError(
+                f"the peer took {count} parts of {self._document!r}, but {self._sent_parts} were sent",
+                Code.OUT_OF_ORDER,
+            )
+        while len(self._parts) > self._sent_parts - count:
+            self._parts_cost -= self._parts.popleft()[0]
 
     def messages(self) -> Iterator[Update | Sync2]:
-        """Yield what can be sent now; raise `UpdateTooLarge` for what cannot be sent ever."""
+        """Yield what can be sent now, beside parts; raise `UpdateTooLarge` for what cannot be sent ever."""
         diff = self._diff
-        if diff is not None and diff.updates is not None:
+        if diff is not None and diff.updates is not None and not diff.parts:
             self._diff = None
-            *first, last = self._frames(diff.updates)
-            for part in first:
-                yield self._send(part, self._covered, is_answer=False)
             if diff.is_answer:
                 self._owes_answer = False
-            yield self._send(last, self._covered if diff.covers is None else diff.covers, is_answer=diff.is_answer)
+            covers = self._covered if diff.covers is None else diff.covers
+            yield self._send(diff.updates, covers, is_answer=diff.is_answer)
         elif diff is not None and diff.covers is not None:
             # What is queued builds on what the peer will only have with the diff.
             return
@@ -216,20 +280,10 @@ class Outflow:
             covers = given
         return batch, covers
 
-    def _frames(self, updates: list[bytes]) -> list[list[bytes]]:
-        """Split the updates of a diff into what fits into one frame each."""
-        frames: list[list[bytes]] = [[]]
-        room = self._max_updates
-        for update in updates:
-            self._check(update)
-            size = len(update) + UPDATE_OVERHEAD
-            if size > room and frames[-1]:
-                frames.append([])
-                room = self._max_updates
-            frames[-1].append(update)
-            room -= size
-        return frames
-
     def _check(self, update: bytes) -> None:
         if len(update) + UPDATE_OVERHEAD > self._max_updates:
             raise UpdateTooLarge(len(update))
+
+
+def _cost(update: bytes) -> int:
+    return len(update) + _UPDATE_COST

@@ -21,8 +21,10 @@ from tinysync.protocol.messages import (
     Hello,
     Message,
     Open,
+    Part,
     Sync1,
     Sync2,
+    Taken,
     Update,
 )
 
@@ -53,6 +55,8 @@ TRANSITIONS: Final[dict[LinkState, dict[type[Message], LinkState]]] = {
         Sync1: LinkState.READY,
         Sync2: LinkState.READY,
         Update: LinkState.READY,
+        Part: LinkState.READY,
+        Taken: LinkState.READY,
         Ack: LinkState.READY,
         Awareness: LinkState.READY,
         Digest: LinkState.READY,
@@ -109,9 +113,14 @@ class Session:
             messages.extend(self.documents.messages())
         return [encode(message) for message in messages]
 
+    @property
+    def has_more(self) -> bool:
+        """Whether there are more frames that can be sent now: long diffs are given out piece by piece."""
+        return self.state is LinkState.READY and self.documents.has_more
+
     def close(self, reason: str) -> None:
         """Say goodbye behind what can be sent now."""
-        if self.state is LinkState.READY:
+        while self.has_more:
             self._outbox.extend(self.documents.messages())
         self._shut(Bye(reason[: self.limits.max_text]))
 

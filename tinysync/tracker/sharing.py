@@ -7,7 +7,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
-from tinysync.crdt.portions import portions
+from tinysync.crdt.portions import parts_of_diff, portions
 from tinysync.crdt.seed import EPOCH
 from tinysync.errors import StructureClosed, UsageError
 from tinysync.model import DocumentId, Outcome
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from tinysync.tracker.status_watch import StatusSubscription
 
 
+PART_BYTES: Final = 32 * 1024
+"""The size of the pieces, about, in which a large document is sent."""
 DIGEST_BUDGET: Final = 500
 """How many cells are read in one go for a digest, while the program waits if it wants to write."""
 
@@ -109,9 +111,13 @@ class Shared:
             return self._replica.document.state_vector()
 
     def diff(self, state_vector: bytes) -> list[bytes]:
-        """Return what a replica with this state vector lacks; raises BadUpdate if it is no state vector."""
+        """Return what a replica with this state vector lacks; raises BadUpdate if it is no state vector.
+
+        A large one is cut, outside of the lock, so that it can be sent piece by piece.
+        """
         with self._replica.reading():
-            return self._replica.document.diff(state_vector)
+            updates = self._replica.document.diff(state_vector)
+        return list(parts_of_diff(updates, PART_BYTES))
 
     def digest(self) -> bytes:
         """Return a digest of what the document holds, empty while updates are parked; from any thread.

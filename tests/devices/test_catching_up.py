@@ -1,0 +1,119 @@
+"""A device that lacks much: it comes piece by piece, goes on where it was cut, and holds nothing else up."""
+
+from __future__ import annotations
+
+from collections import deque
+from functools import partial
+
+from tests.peer.devices import wait_until
+from tinysync import tracker
+from tinysync.protocol.limits import Limits
+
+from .device import assert_equal, synced
+
+SIZE = 20_000
+START = {f"key {number:03}": chr(65 + number % 26) * SIZE for number in range(200)}
+"""Much more than the window."""
+
+
+def receiving(structure):
+    return [device.receiving for device in tracker(structure).status().devices if device.receiving is not None]
+
+
+def test_how_far_it_is_is_told(device):
+    laptop, phone = device(listen="127.0.0.1:0", device="laptop"), device(device="phone")
+    jobs = deque()
+    ours, theirs = laptop.track({}), phone.track({}, dispatch=jobs.append)
+    ours.update(START)
+    total = len(START) * SIZE
+    received, sent = [], []
+    tracker(theirs).on_status(lambda status: received.extend(device.receiving for device in status.devices))
+    tracker(ours).on_status(lambda status: sent.extend(device.sending for device in status.devices))
+    phone.peer.connect(laptop.peer.url)
+
+    def work(condition, kinds=object):
+        for job in list(jobs):
+            if not condition() and isinstance(job, kinds):
+                jobs.remove(job)
+                job()
+        return condition()
+
+    wait_until(lambda: sent and sent[-1])
+    wait_until(lambda: work(lambda: receiving(theirs)))
+    (progress,) = receiving(theirs)
+    assert 0 < progress.done < progress.total
+    assert total < progress.total < total + 20_000
+    assert "receiving" in str(phone.peer.status())
+    assert "sending" in str(laptop.peer.status())
+    # Only what tells of it, so that there is something to tell of.
+    wait_until(lambda: work(lambda: any(received), partial))
+    synced(theirs)
+    wait_until(lambda: work(lambda: received and received[-1] is sent[-1] is None))
+    for known in ([one for one in told if one is not None] for told in (received, sent)):
+        assert [one.done for one in known] == sorted(one.done for one in known)
+        assert all(0 <= one.fraction <= 1 for one in known)
+        assert known
+    assert_equal(ours, theirs)
+
+
+def test_it_goes_on_where_the_link_was_cut(device, cable):
+    laptop, phone = device(listen="127.0.0.1:0", device="laptop"), device(device="phone")
+    ours, theirs = laptop.track({}), phone.track({})
+    ours.update(START)
+    link = cable(laptop.peer.url)
+    cuts: list[int] = []
+
+    def cut(change):
+        # In the thread that delivers: nothing more comes in meanwhile.
+        if not cuts and len(theirs) > 20:
+            link.cut()
+            cuts.append(len(theirs))
+
+    tracker(theirs).on(cut)
+    phone.peer.connect(link.url)
+    wait_until(lambda: cuts and not phone.peer.connected_devices())
+    wait_until(lambda: not phone.peer._connections)
+    kept = len(theirs)
+    assert 20 < kept < len(START)
+    totals = []
+    with tracker(ours).on_status(lambda status: totals.extend(d.sending for d in status.devices if d.sending)):
+        link.plug_in()
+        phone.peer.reconnect()
+        synced(theirs)
+    assert_equal(ours, theirs)
+    assert all(one.total <= (len(START) - kept + 2) * (SIZE + 100) for one in totals)
+
+
+def test_small_edits_of_another_document_need_not_wait(device):
+    laptop, phone = device(listen="127.0.0.1:0", device="laptop"), device(device="phone")
+    jobs = deque()
+    ours, theirs = laptop.track({}, "large"), phone.track({}, "large", dispatch=jobs.append)
+    small, there = laptop.track({}, "small"), phone.track({}, "small")
+    ours.update(START)
+    phone.peer.connect(laptop.peer.url)
+    synced(there)
+    # Its program does not take in anything of the large one.
+    wait_until(lambda: len(jobs) > 0)
+    for number in range(20):
+        small[f"live {number}"] = number
+        there[f"here {number}"] = number
+        synced(there)
+    assert_equal(small, there)
+    assert not theirs
+    (link,) = phone.peer._connections
+    wait_until(lambda: link.waiting_bytes > Limits().window // 2)
+    assert link.waiting_bytes <= Limits().window
+    synced(theirs)
+    assert_equal(ours, theirs)
+
+
+def test_many_devices_that_catch_up_at_once_take_turns(device):
+    laptop = device(listen="127.0.0.1:0", device="laptop")
+    ours = laptop.track({})
+    ours.update(START)
+    others = [device(connect=[laptop.peer.url]).track({}) for _ in range(4)]
+    for other in others:
+        ours["live"] = len(other)
+        synced(other)
+    synced(ours)
+    assert_equal(ours, *others)
