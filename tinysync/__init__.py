@@ -34,6 +34,7 @@ from tinysync.errors import (
 from tinysync.group import Key, pair
 from tinysync.model import Change, History, HistoryEntry, Left, Undone
 from tinysync.peer import Peer
+from tinysync.protocol.limits import Limits
 from tinysync.serving import Serving, serve
 from tinysync.status import DeviceStatus, PeerStatus, Progress, SyncStatus
 from tinysync.storage.format import Format
@@ -79,6 +80,7 @@ __all__ = [
     "KindMismatch",
     "LazyDict",
     "Left",
+    "Limits",
     "LinkRefused",
     "ListWrapper",
     "Mark",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from dataclasses import replace
 from urllib.parse import urlsplit
 
 import pytest
@@ -12,11 +11,9 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from tests.peer.devices import DEADLINE, wait_until
-from tinysync import PeerRefused, SyncTimeout, tracker
+from tinysync import Limits, PeerRefused, SyncTimeout, tracker
 from tinysync.protocol.codec import decode, encode
-from tinysync.protocol.limits import Limits
 from tinysync.protocol.messages import VERSION, Hello, Open
-from tinysync.transport.websocket import MAX_OPENING
 
 from .by_hand import ByHand
 from .device import assert_equal, synced
@@ -79,7 +76,7 @@ def test_those_who_do_not_even_begin_make_room(device):
     place = urlsplit(laptop.peer.url)
     with contextlib.ExitStack() as stack:
         strangers = []
-        for _ in range(MAX_OPENING + 8):
+        for _ in range(LIMITS.max_handshakes + 8):
             strangers.append(stack.enter_context(socket.create_connection((place.hostname, place.port), DEADLINE)))
             strangers[-1].send(b"GET / HTTP/1.1\r\n")
         for stranger in strangers[:8]:
@@ -92,8 +89,7 @@ def test_those_who_do_not_even_begin_make_room(device):
 
 
 def test_a_peer_takes_so_many_links(device):
-    laptop = device(listen="127.0.0.1:0", device="laptop")
-    laptop.peer._links._limits = replace(LIMITS, max_links=2)
+    laptop = device(listen="127.0.0.1:0", device="laptop", limits=Limits(max_links=2))
     ours = laptop.track({})
     phone, tablet = (device(connect=[laptop.peer.url], device=name) for name in ("phone", "tablet"))
     first = phone.track({}), tablet.track({})
@@ -112,8 +108,7 @@ def test_a_peer_takes_so_many_links(device):
 
 
 def test_who_is_one_too_many_is_told(device):
-    laptop = device(listen="127.0.0.1:0", device="laptop")
-    laptop.peer._links._limits = replace(LIMITS, max_links=1)
+    laptop = device(listen="127.0.0.1:0", device="laptop", limits=Limits(max_links=1))
     laptop.track({})
     with ByHand(laptop.peer.url, start={}) as client:
         client.join()

@@ -242,7 +242,7 @@ async def test_a_member_that_is_not_to_be_linked_to(caplog):
 async def test_the_slowest_give_way():
     async with door() as ours, contextlib.AsyncExitStack() as stack:
         silent = []
-        for _ in range(doorkeeper.MAX_HANDSHAKES + 5):
+        for _ in range(64 + 5):
             reader, writer = await asyncio.open_connection("127.0.0.1", ours.port)
             stack.callback(writer.close)
             silent.append(reader)

@@ -78,6 +78,7 @@ class Peer:
     connect: the addresses of peers. They need not be there: the peer connects as soon as they are, and again
       whenever a link was lost, after delays that grow to 15 seconds.
     device: the name that other devices see; by default the host's.
+    limits: how much links may cost this device (``Limits``); the defaults are generous.
     key: the secret of the group, as a ``Key``, its text, or the path of its file. Then links are encrypted (wss,
       TLS 1.3), made only with devices that have the same key, and may go to other machines. Without a key only
       loopback addresses are used, as anybody could link.
@@ -109,6 +110,7 @@ class Peer:
         connect: Iterable[str] = (),
         device: str | None = None,
         *,
+        limits: Limits | None = None,
         key: Key | str | os.PathLike[str] | None = None,
         allow: str | os.PathLike[str] | Iterable[str] | None = None,
         identity: str | os.PathLike[str] | None = None,
@@ -140,7 +142,7 @@ class Peer:
         # Of this Peer only, to know a link that leads back to it: what is to be known again after a restart is a
         # folder of state, and its id travels with each document.
         self._device_id = DeviceId(secrets.token_hex(16))
-        self._limits = Limits()
+        self._limits = (limits or Limits()).checked()
         self._documents: dict[DocumentId, SharedDocument] = {}
         self._links = Links(
             self._device_id,
@@ -197,7 +199,13 @@ class Peer:
 
     def _make_transport(self, security: Security | None) -> Transport:
         limits = self._limits
-        return WebSocketTransport(limits.max_frame, security, max_first_frame=limits.max_first_frame)
+        return WebSocketTransport(
+            limits.max_frame,
+            security,
+            max_first_frame=limits.max_first_frame,
+            max_handshakes=limits.max_handshakes,
+            handshakes_per_second=limits.handshakes_per_second,
+        )
 
     def _make_visitors(self, address: str, token: str | None) -> Visitors:
         def connect(link: Link, session: YjsSession, documents: dict[DocumentId, SharedDocument]) -> Visit:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Final
+
+from tinysync.errors import UsageError
+
+MIN_FRAME: Final = 64 << 10
+"""A peer that accepts less cannot be served."""
+_TOO_MUCH: Final = 2**53
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much links may cost this device, each of them if nothing else is said. Sizes are in bytes.
+    """How much links may cost this device, each of them if nothing else is said: ``Peer(limits=Limits(...))``.
 
-    ``max_frame``, ``max_documents`` and ``window`` are told to the peer, which keeps to them; the others are
-    private. What is beyond a limit is never sent, and when it is received the link is closed.
+    Sizes are in bytes. ``max_frame``, ``max_documents`` and ``window`` are told to the peer, which keeps to them;
+    the others are private. What is beyond a limit is never sent, and when it is received the link is closed.
     """
 
     max_frame: int = 64 << 20
-    """The largest frame that is accepted."""
+    """The largest frame that is accepted: one transaction, or one long value, has to fit. At least 64 KiB."""
     max_documents: int = 1000
     """How many documents may be open on one link."""
     window: int = 1 << 20
@@ -41,3 +48,15 @@ class Limits:
     """How many links that others have made may be in use at once."""
     max_greeting: int = 32
     """How many more of them may be up without a hello yet; when there are too many, the oldest goes."""
+    max_handshakes: int = 64
+    """How many links may be coming in at once, in a TLS handshake or before; the oldest goes, as the slowest."""
+    handshakes_per_second: int = 20
+    """How often links may come in from one address in the long run; five seconds' worth may come at once."""
+
+    def checked(self) -> Limits:
+        """Return the limits; raises UsageError for one with which nothing could be done."""
+        for field in fields(self):
+            value, least = getattr(self, field.name), MIN_FRAME if field.name == "max_frame" else 1
+            if type(value) is not int or not least <= value < _TOO_MUCH:
+                raise UsageError(f"the limit {field.name} must be an int, at least {least}, not {value!r}")
+        return self

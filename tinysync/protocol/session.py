@@ -9,7 +9,7 @@ from tinysync.errors import ProtocolError
 from tinysync.protocol.codec import decode, encode
 from tinysync.protocol.documents import Documents
 from tinysync.protocol.events import Event, HelloReceived, PeerErred, PeerLeft
-from tinysync.protocol.limits import Limits
+from tinysync.protocol.limits import MIN_FRAME, Limits
 from tinysync.protocol.messages import (
     VERSION,
     Ack,
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from tinysync.model import DeviceId
 
 _TOLD_LIMITS: Final = ("max_frame", "max_documents", "window")
-_MIN_FRAME: Final = 64 << 10
-"""A peer that accepts less cannot be served."""
 
 
 class LinkState(Enum):
@@ -165,9 +163,9 @@ class Session:
                 "that is this device: the link leads back to itself, or to a copy of its folder", Code.SAME_DEVICE
             )
         peer = Limits(**{name: hello.limits.get(name, getattr(self.limits, name)) for name in _TOLD_LIMITS})
-        if peer.max_frame < _MIN_FRAME:
+        if peer.max_frame < MIN_FRAME:
             raise ProtocolError(
-                f"the peer accepts frames of {peer.max_frame} bytes; at least {_MIN_FRAME} are needed",
+                f"the peer accepts frames of {peer.max_frame} bytes; at least {MIN_FRAME} are needed",
                 Code.MALFORMED,
             )
         return peer

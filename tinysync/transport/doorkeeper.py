@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from websockets.asyncio.server import ServerConnection
@@ -13,8 +14,9 @@ from tinysync.transport.refusals import Refusals, reason_of
 if TYPE_CHECKING:
     from tinysync.transport.security import Security
 
-MAX_HANDSHAKES: Final = 64
-"""How many handshakes go on at the same time; the oldest gives way, as it is the slowest."""
+Admit = Callable[[ServerConnection, asyncio.BaseTransport], bool]
+"""Tells whether a link that came in may go on; if not, it was broken off."""
+
 HANDSHAKE_SECONDS: Final = 10.0
 LAST_WORD_SECONDS: Final = 2.0
 
@@ -25,8 +27,9 @@ NOT_ALLOWED: Final = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection
 class Visitor(ServerConnection):
     """A link that came in, which becomes a websocket once the doorkeeper lets it in."""
 
-    def __init__(self, *args: Any, doorkeeper: Doorkeeper, **options: Any) -> None:
+    def __init__(self, *args: Any, doorkeeper: Doorkeeper, admit: Admit, **options: Any) -> None:
         super().__init__(*args, **options)
+        self._admit = admit
         self.fingerprint = ""
         """Of the device at the other end, once it is known."""
         self.origin = ""
@@ -37,6 +40,8 @@ class Visitor(ServerConnection):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Have the link checked."""
         assert isinstance(transport, asyncio.Transport)
+        if not self._admit(self, transport):
+            return
         transport.pause_reading()
         self._doorkeeper.check(self, transport)
 
@@ -65,9 +70,22 @@ class Visitor(ServerConnection):
 class Stranger(ServerConnection):
     """A link that came in where there is no key: whoever begins with TLS is told apart in the log."""
 
-    def __init__(self, *args: Any, refusals: Refusals, **options: Any) -> None:
+    def __init__(self, *args: Any, refusals: Refusals, admit: Admit, **options: Any) -> None:
         super().__init__(*args, **options)
         self._refusals: Refusals | None = refusals
+        self._admit = admit
+        self._is_in = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin to talk over a link, unless there are too many."""
+        self._is_in = self._admit(self, transport)
+        if self._is_in:
+            super().connection_made(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Note the end of the link."""
+        if self._is_in:
+            super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Take what came in."""
@@ -95,17 +113,21 @@ class _Early(asyncio.Protocol):
 
 
 class Doorkeeper:
-    """Makes the handshakes of links that come in, a bounded number of them at a time."""
+    """Makes the handshakes of links that come in, a bounded number of them at a time.
 
-    def __init__(self, security: Security, refusals: Refusals) -> None:
+    When there are too many, the oldest gives way, as it is the slowest.
+    """
+
+    def __init__(self, security: Security, refusals: Refusals, max_handshakes: int) -> None:
         self._security = security
+        self._max_handshakes = max_handshakes
         self._refusals = refusals
         self._checks: dict[asyncio.Task[None], None] = {}
 
     def check(self, visitor: Visitor, transport: asyncio.Transport) -> None:
         """Let a visitor in if it is of the group and allowed; else close the link."""
         visitor.origin = origin(transport)
-        if len(self._checks) >= MAX_HANDSHAKES:
+        if len(self._checks) >= self._max_handshakes:
             next(iter(self._checks)).cancel()
             self._refusals.report("of the slowest", "too many links come in at the same time")
         task = asyncio.ensure_future(self._check(visitor, transport))
@@ -182,5 +204,11 @@ async def _turn_away(transport: asyncio.Transport, early: _Early) -> None:
 
 def origin(transport: asyncio.BaseTransport) -> str:
     """Say where a link comes from."""
+    host = host_of(transport)
+    return f"from {host}" if host else "from somebody who has left"
+
+
+def host_of(transport: asyncio.BaseTransport) -> str:
+    """Return the address that a link comes from, empty if it is gone."""
     name = transport.get_extra_info("peername")
-    return f"from {name[0]}" if name else "from somebody who has left"
+    return str(name[0]) if name else ""

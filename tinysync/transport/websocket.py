@@ -19,7 +19,8 @@ from websockets.protocol import State
 from tinysync.errors import InvalidAddress, LinkClosed, LinkRefused, ProtocolError
 from tinysync.transport.addresses import Address, parse_address
 from tinysync.transport.caller import Caller
-from tinysync.transport.doorkeeper import LAST_WORD_SECONDS, Doorkeeper, Stranger, Visitor
+from tinysync.transport.doorkeeper import LAST_WORD_SECONDS, Doorkeeper, Stranger, Visitor, host_of, origin
+from tinysync.transport.rates import Rates
 from tinysync.transport.refusals import Refusals, reason_of
 
 if TYPE_CHECKING:
@@ -34,9 +35,6 @@ OPEN_SECONDS: Final = 10.0
 CLOSE_SECONDS: Final = 1.0
 PING_SECONDS: Final = 20.0
 QUEUED_FRAMES: Final = 4
-MAX_OPENING: Final = 64
-"""How many links may be coming in without being websockets yet; the oldest gives way."""
-
 logger = logging.getLogger("tinysync.websockets")
 # What strangers do to an open port is for those who look for it, not for everybody's terminal.
 logger.addHandler(logging.NullHandler())
@@ -159,7 +157,8 @@ class WebSocketListener:
 class WebSocketTransport:
     """Connects and listens by websockets; ``max_frame`` bytes is the largest message taken.
 
-    Until a link is trusted that is ``max_first_frame``.
+    Until a link is trusted that is ``max_first_frame``. Of links that come in, ``max_handshakes`` may be in the
+    making at once, where the oldest gives way, and ``handshakes_per_second`` may begin from each address.
 
     With ``security`` links are encrypted, and made only with those that it admits: of all others nothing is read.
     """
@@ -170,9 +169,13 @@ class WebSocketTransport:
         security: Security | None = None,
         *,
         max_first_frame: int | None = None,
+        max_handshakes: int = 64,
+        handshakes_per_second: int = 20,
     ) -> None:
         self._max_frame = max_frame
         self._max_first_frame = max_first_frame or max_frame
+        self._max_handshakes = max_handshakes
+        self._handshakes_per_second = handshakes_per_second
         self._security = security
         self._refusals = Refusals()
 
@@ -227,9 +230,12 @@ class WebSocketTransport:
         """
         place = parse_address(address, listening=True, secure=self._security is not None)
         links: set[WebSocketLink] = set()
-        doorkeeper = None if self._security is None else Doorkeeper(self._security, self._refusals)
-
+        doorkeeper = None
+        if self._security is not None:
+            doorkeeper = Doorkeeper(self._security, self._refusals, self._max_handshakes)
+        rates = Rates(self._handshakes_per_second)
         opening: dict[ServerConnection, None] = {}
+        """Links that came in and are no websockets yet."""
 
         async def handle(socket: ServerConnection) -> None:
             opening.pop(socket, None)
@@ -241,18 +247,23 @@ class WebSocketTransport:
                 await link.close()
                 links.discard(link)
 
-        def receive(*args: Any, **options: Any) -> ServerConnection:
-            socket: ServerConnection
-            if doorkeeper is None:
-                socket = Stranger(*args, **options, refusals=self._refusals)
-            else:
-                socket = Visitor(*args, **options, doorkeeper=doorkeeper)
-            if len(opening) >= MAX_OPENING:
+        def admit(socket: ServerConnection, transport: asyncio.BaseTransport) -> bool:
+            assert isinstance(transport, asyncio.Transport)
+            if not rates.admits(host_of(transport)):
+                self._refusals.report(origin(transport), "links come from there too often")
+                transport.abort()
+                return False
+            if len(opening) >= self._max_handshakes:
                 slowest = next(iter(opening))
                 del opening[slowest]
                 break_off(slowest)
             opening[socket] = None
-            return socket
+            return True
+
+        def receive(*args: Any, **options: Any) -> ServerConnection:
+            if doorkeeper is None:
+                return Stranger(*args, **options, refusals=self._refusals, admit=admit)
+            return Visitor(*args, **options, doorkeeper=doorkeeper, admit=admit)
 
         try:
             server = await serve(
