@@ -20,16 +20,17 @@ def tell(**message):
 class Writer:
     """Writes to a structure in a thread of its own, and tells each write that has returned."""
 
-    def __init__(self, structure, label):
+    def __init__(self, structure, label, pause=0.0):
         self._structure = structure
         self._label = label
+        self._pause = pause
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._write, daemon=True)
         self._thread.start()
 
     def _write(self):
         number = 0
-        while not self._stopped.is_set():
+        while not self._stopped.wait(self._pause):
             entry = f"{self._label} {number}"
             with self._structure as structure:
                 structure["log"].append(entry)
