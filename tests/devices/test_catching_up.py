@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from functools import partial
+from io import StringIO
+
+from rich.console import Console
 
 from tests.peer.devices import wait_until
 from tinysync import tracker
+from tinysync.cli.catching_up import bars_of
 from tinysync.protocol.limits import Limits
 
 from .device import assert_equal, synced
@@ -117,3 +121,23 @@ def test_many_devices_that_catch_up_at_once_take_turns(device):
         synced(other)
     synced(ours)
     assert_equal(ours, *others)
+
+
+def test_a_terminal_shows_bars_for_it(device):
+    laptop, phone = device(listen="127.0.0.1:0", device="[laptop]"), device(device="phone")
+    jobs = deque()
+    ours, theirs = laptop.track({}), phone.track({}, dispatch=jobs.append)
+    ours.update(START)
+    screens = [Console(file=StringIO(), force_terminal=True, width=100) for _ in range(2)]
+    with bars_of(laptop.peer, screens[0]), bars_of(phone.peer, screens[1]):
+        phone.peer.connect(laptop.peer.url)
+        wait_until(lambda: "sending to phone" in screens[0].file.getvalue())
+        while not receiving(theirs):
+            wait_until(lambda: jobs)
+            jobs.popleft()()
+        wait_until(lambda: "receiving from [laptop]" in screens[1].file.getvalue())
+        assert "/4.0 MB" in screens[1].file.getvalue(), screens[1].file.getvalue()
+        synced(theirs)
+    with bars_of(laptop.peer, Console(file=StringIO())):
+        pass
+    assert_equal(ours, theirs)
