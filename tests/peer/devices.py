@@ -73,7 +73,7 @@ class Blobs:
         with self._reading():
             return b"".join(sorted(self._known))
 
-    def diff(self, state_vector: bytes) -> list[bytes]:
+    def diff(self, state_vector: bytes, in_pieces: bool = False) -> list[bytes]:
         if len(state_vector) % _SIZE:
             raise BadUpdate("no state vector of a set of blobs")
         there = {state_vector[i : i + _SIZE] for i in range(0, len(state_vector), _SIZE)}

@@ -156,7 +156,7 @@ class OpenDocument:
         self._begin(self._answer(state_vector))
 
     async def _answer(self, state_vector: bytes) -> None:
-        updates = await asyncio.to_thread(self.document.diff, state_vector)
+        updates = await asyncio.to_thread(self.document.diff, state_vector, self._documents.takes_pieces)
         if not self._closed:
             self._documents.answer_sync(self.document.name, updates)
             self._owner.pump()

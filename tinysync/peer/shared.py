@@ -48,8 +48,11 @@ class SharedDocument(Protocol):
     def state_vector(self) -> bytes:
         """Return the encoded state vector; may block while a transaction is open."""
 
-    def diff(self, state_vector: bytes) -> list[bytes]:
-        """Return what a replica with this state vector lacks; may block. Raises BadUpdate if it is none."""
+    def diff(self, state_vector: bytes, in_pieces: bool = False) -> list[bytes]:
+        """Return what a replica with this state vector lacks; may block. Raises BadUpdate if it is none.
+
+        ``in_pieces``: it is cut, if it is long, each piece building on those before it.
+        """
 
     def digest(self) -> bytes:
         """Return a digest of its cells, equal wherever the same updates are held; empty if it has none now."""

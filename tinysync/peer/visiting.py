@@ -86,6 +86,7 @@ class Visitors:
             self._place,
             self._door,
             self._limits.max_frame,
+            max_handshakes=self._limits.max_handshakes,
             refusals=self._refusals,
             check=self._check,
             on_link=self._serve,

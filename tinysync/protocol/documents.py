@@ -51,6 +51,9 @@ class Documents:
     Commands for a document that is not open do nothing: it may have been closed by the peer just now.
     """
 
+    takes_pieces: Final = True
+    """Whether a long diff is to be given in pieces."""
+
     def __init__(self, limits: Limits, events: list[Event]) -> None:
         self._limits = limits
         self._events = events

@@ -40,6 +40,9 @@ _UPDATE_COST: Final = 64
 class YjsRoom:
     """What a client and this side have exchanged of the one document that they share: `Documents` for Yjs."""
 
+    takes_pieces: Final = False
+    """Whether a long diff is to be given in pieces: they know of none."""
+
     def __init__(self, document: DocumentId, limits: Limits, events: list[Event]) -> None:
         self.document = document
         self.end: tuple[Code, str] | None = None
@@ -120,6 +123,13 @@ class YjsRoom:
 
     def acknowledge(self, document: DocumentId, seq: int) -> None:
         """Do nothing: clients do not ask whether anything was kept."""
+
+    def take(self, document: DocumentId, number: int) -> None:
+        """Do nothing: clients send no long diffs in pieces."""
+
+    def sending(self, document: DocumentId) -> tuple[int, int] | None:  # noqa: ARG002 - as Documents
+        """Return None: it is not known what a client has taken."""
+        return None
 
     def in_step(self, document: DocumentId) -> tuple[int, int] | None:  # noqa: ARG002 - as Documents
         """Return None: nothing is known."""
@@ -206,6 +216,9 @@ class YjsSession:
         self.denial = ""
         """What the client has done that it is not served any more."""
         self._last_words: list[bytes] = []
+
+    has_more: Final = False
+    """Whether there are more frames that can be sent now."""
 
     @property
     def state(self) -> LinkState:

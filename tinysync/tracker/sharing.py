@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tinysync.tracker.status_watch import StatusSubscription
 
 
-PART_BYTES: Final = 32 * 1024
+PIECE_BYTES: Final = 32 * 1024
 """The size of the pieces, about, in which a large document is sent."""
 DIGEST_BUDGET: Final = 500
 """How many cells are read in one go for a digest, while the program waits if it wants to write."""
@@ -110,14 +110,14 @@ class Shared:
         with self._replica.reading():
             return self._replica.document.state_vector()
 
-    def diff(self, state_vector: bytes) -> list[bytes]:
+    def diff(self, state_vector: bytes, in_pieces: bool = False) -> list[bytes]:
         """Return what a replica with this state vector lacks; raises BadUpdate if it is no state vector.
 
-        A large one is cut, outside of the lock, so that it can be sent piece by piece.
+        ``in_pieces``: if it is long it is cut, outside of the lock, each piece building on those before it.
         """
         with self._replica.reading():
             updates = self._replica.document.diff(state_vector)
-        return list(parts_of_diff(updates, PART_BYTES))
+        return list(parts_of_diff(updates, PIECE_BYTES)) if in_pieces else updates
 
     def digest(self) -> bytes:
         """Return a digest of what the document holds, empty while updates are parked; from any thread.

@@ -20,7 +20,6 @@ from tinysync.errors import InvalidAddress, UsageError
 from tinysync.transport.addresses import Address, parse_address
 from tinysync.transport.websocket import (
     CLOSE_SECONDS,
-    MAX_OPENING,
     OPEN_SECONDS,
     PING_SECONDS,
     QUEUED_FRAMES,
@@ -118,6 +117,7 @@ async def listen(
     door: Door,
     max_frame: int,
     *,
+    max_handshakes: int,
     refusals: Refusals,
     check: Callable[[str], None],
     on_link: Callable[[WebSocketLink, str], Awaitable[None]],
@@ -156,7 +156,7 @@ async def listen(
 
     def receive(*args: Any, **options: Any) -> ServerConnection:
         socket = ServerConnection(*args, **options)
-        if len(opening) >= MAX_OPENING:
+        if len(opening) >= max_handshakes:
             slowest = next(iter(opening))
             del opening[slowest]
             break_off(slowest)
