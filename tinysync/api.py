@@ -17,7 +17,7 @@ from tinysync.tracked.base import Tracked
 from tinysync.tracked.plain import kind_of
 from tinysync.tracker import Replica, Tracker, open_replica
 from tinysync.tracker.opening import check_same
-from tinysync.tracker.registry import open_replicas, opening
+from tinysync.tracker.registry import looked_up, open_replicas
 from tinysync.transport.addresses import parse_address
 from tinysync.transport.eventloop import running_loop_dispatch
 from tinysync.typed import Schema, Typed, is_instance_of_dataclass
@@ -143,8 +143,7 @@ def track(
     paths = document_paths(name, folder, suffix) if name is not None else None
     if keeper is None:
         paths = None
-    with opening:
-        known = open_replicas.get(paths.state) if paths is not None else None
+    with looked_up(paths.state if paths is not None else None) as known:
         if known is None:
             replica = open_replica(
                 structure,

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
+from tests.peer.devices import DEADLINE
 from tinysync import KindMismatch, Peer, StructureClosed, UsageError, track, tracker
+from tinysync.storage.lock import FolderLock
+from tinysync.storage.names import document_paths
 
 
 def test_another_kind_or_a_newer_version_is_refused(tmp_path):
@@ -33,6 +38,87 @@ def test_a_closed_structure_has_no_peers_to_wait_for(tmp_path):
         tracker(conf).close()
         with pytest.raises(StructureClosed, match="'conf'"):
             tracker(conf).wait_synced(1)
+
+
+def test_a_name_that_is_just_being_closed_is_opened_anew_when_it_is_closed(tmp_path):
+    conf = track({"n": 0}, "conf", folder=tmp_path)
+    replica = tracker(conf)._replica
+    paths = document_paths("conf", tmp_path)
+    # Closing writes the file, and has to wait for that as long as another process has the folder.
+    other = FolderLock(paths.state)
+    other.acquire(0)
+    conf.n = 1
+    closer = threading.Thread(target=tracker(conf).close)
+    closer.start()
+    while "owner=0 " in repr(replica.lock.native):
+        assert closer.is_alive()
+    again = []
+
+    def open_again():
+        again.append(track({"n": 0}, "conf", folder=tmp_path))
+        again[0].n += 1
+
+    opener = threading.Thread(target=open_again)
+    opener.start()
+    opener.join(0.2)
+    assert opener.is_alive()
+    # Others are opened meanwhile.
+    others = track({}, "others", folder=tmp_path)
+    tracker(others).close()
+    other.release()
+    for thread in (closer, opener):
+        thread.join(DEADLINE)
+        assert not thread.is_alive()
+    other.close()
+    assert again == [{"n": 2}]
+    assert again[0] is not conf
+    with pytest.raises(StructureClosed):
+        conf.n = 3
+    tracker(again[0]).close()
+    assert paths.readable.read_text() == "n: 2\n"
+
+
+def test_a_structure_that_is_tracked_and_closed_by_many_threads_loses_nothing(tmp_path):
+    made = []
+
+    def work(label):
+        for number in range(15):
+            while True:
+                conf = track({"log": []}, "conf", folder=tmp_path)
+                try:
+                    conf.log.append(f"{label} {number}")
+                except StructureClosed:
+                    continue
+                made.append(f"{label} {number}")
+                break
+            if not number % 3:
+                tracker(conf).close()
+
+    threads = [threading.Thread(target=work, args=[label]) for label in "abc"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(DEADLINE)
+        assert not thread.is_alive()
+    conf = track({"log": []}, "conf", folder=tmp_path)
+    assert sorted(conf.log) == sorted(made)
+    assert len(made) == 45
+    tracker(conf).close()
+
+
+def test_tracking_a_name_inside_its_own_block_gives_the_same_also_while_it_is_to_be_closed(tmp_path):
+    conf = track({"n": 0}, "conf", folder=tmp_path)
+    replica = tracker(conf)._replica
+    with conf:
+        closer = threading.Thread(target=tracker(conf).close)
+        closer.start()
+        assert track({"n": 0}, "conf", folder=tmp_path) is conf
+        conf.n = 1
+    closer.join(DEADLINE)
+    assert replica.closed
+    again = track({"n": 0}, "conf", folder=tmp_path)
+    assert again == {"n": 1}
+    tracker(again).close()
 
 
 @pytest.mark.parametrize("device", [5, "", "x" * 101])

@@ -6,9 +6,11 @@ import atexit
 import logging
 import os
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tinysync.tracker.replica import Replica
@@ -20,6 +22,18 @@ open_replicas: dict[Path, Replica] = {}
 
 opening = threading.RLock()
 """Held while a structure is looked up and opened, so that no two calls open the same one."""
+
+
+@contextmanager
+def looked_up(state: Path | None) -> Iterator[Replica | None]:
+    """Hold ``opening`` in a block, and return what is open there; not while another thread is closing it."""
+    while True:
+        with opening:
+            known = open_replicas.get(state) if state is not None else None
+            if known is None or not known.is_being_closed():
+                yield known
+                return
+        known.wait_closed()
 
 
 @atexit.register

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from typing import TYPE_CHECKING, Any, Self
 
 from tinysync.crdt.document import Document
@@ -97,6 +98,8 @@ class Replica:
         """The types that edits of this program are checked against, if the structure is a typed one."""
         self.handle = Tracker(self)
         self._closed: str | None = None
+        self._closing: threading.Event | None = None
+        """Set at the end of what a thread has begun: closing the structure."""
         self._suspect = False
         """Whether a change failed and could not be taken back: then the document is read again before anything."""
         self._close_listeners: list[Callable[[], object]] = []
@@ -511,17 +514,34 @@ class Replica:
                 raise UsageError(
                     "a structure cannot be closed inside a transaction, which is saved at its end; close it then"
                 )
-        self.sharing.close()
-        with self.changing():
-            if self._closed is not None:
-                return
-            try:
-                if self.disk is not None:
-                    self.disk.close(self)
-            finally:
-                self._closed = "it was closed"
-                self.disk = None
-                self._tell_closed()
+            ended = self._closing = self._closing or threading.Event()
+        try:
+            self.sharing.close()
+            with self.changing():
+                if self._closed is None:
+                    self._close()
+        finally:
+            self._closing = None
+            ended.set()
+
+    def _close(self) -> None:
+        try:
+            if self.disk is not None:
+                self.disk.close(self)
+        finally:
+            self._closed = "it was closed"
+            self.disk = None
+            self._tell_closed()
+
+    def is_being_closed(self) -> bool:
+        """Whether another thread is closing the structure, and does not wait for this one meanwhile."""
+        return self._closing is not None and not (self.lock.is_mine() or self.lock.is_calling_back)
+
+    def wait_closed(self) -> None:
+        """Wait until nobody is closing the structure."""
+        closing = self._closing
+        if closing is not None:
+            closing.wait()
 
     def _tell_closed(self) -> None:
         for listener in self._close_listeners:
