@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from bench import databases, diffing, network, reading, saving, writing
+from bench import databases, diffing, looking_back, network, reading, saving, writing
 
 if TYPE_CHECKING:
     from bench.measure import Row
@@ -17,7 +17,13 @@ def main() -> None:
     print("Time that tinysync takes, over the time of what it is compared with: smaller is better.\n")
     print(f"{'':34} {'tinysync':>10} {'other':>10}  {'':26} {'ratio':>6}  goal")
     for row in chain(
-        reading.rows(), writing.rows(), diffing.rows(), saving.rows(), databases.rows(), network.rows()
+        reading.rows(),
+        writing.rows(),
+        diffing.rows(),
+        looking_back.rows(),
+        saving.rows(),
+        databases.rows(),
+        network.rows(),
     ):
         print(line(row), flush=True)
 

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from tests.lengths import many
 from tinysync.storage.layout import keep
+from tinysync.storage.layout.places import Places
+from tinysync.storage.layout.text import Text
 from tinysync.storage.plain import identity
 from tinysync.storage.yaml_dump import dump_yaml
 from tinysync.storage.yaml_format import YAML
@@ -352,6 +354,7 @@ def test_a_patch_that_says_something_else_is_not_taken():
 
 
 def test_what_cannot_be_patched_at_all_is_written_anew(monkeypatch):
+    monkeypatch.setattr(keep, "changed_within", lambda *_arguments: None)
     monkeypatch.setattr(keep.Patcher, "patch", lambda _self, _wanted: None)
     assert edited("# c\na: 1\n", set_at("a", 2)) == "a: 2\n"
 
@@ -435,3 +438,55 @@ def test_whatever_is_written_and_edited(value, rng, steps):
         data = writer(root.plain(), data)
         assert identity(load_yaml(data, "")) == identity(root.plain())
     assert list(losses(written, root, data.decode(written.encoding))) == []
+
+
+@settings(deadline=None, max_examples=many(150), suppress_health_check=list(HealthCheck))
+@given(st.one_of(DICTS, DICTS, LISTS), st.randoms(use_true_random=False), st.integers(1, 6))
+def test_what_is_known_of_a_file_after_a_change_is_what_reading_it_tells(value, rng, steps):
+    """A file whose changed entries alone were read again is, and is known, as one that was read as a whole."""
+    root = Item(value)
+    data = Written(root, rng).data
+    editor, writer = Editor(root, rng), YAML().writer()
+    for _ in range(steps):
+        editor.step()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(keep, "changed_within", lambda *_arguments: None)
+            expected = YAML().writer()(root.plain(), data)
+        before = data
+        data = writer(root.plain(), data)
+        if writer._kept is not None:
+            assert data == expected, (before, root.plain())
+            fresh = keep._Kept(data)
+            assert identity(fresh._value) == identity(writer._kept._value)
+            assert keep_order(fresh._value) == keep_order(writer._kept._value)
+            assert known(fresh) == known(writer._kept)
+
+
+def keep_order(value):
+    return list(map(identity, value)) if isinstance(value, (dict, list)) else None
+
+
+def known(kept):
+    """Return what the writer goes by in a text."""
+    if kept._root is None:
+        return kept._text
+    places = Places(Text(kept._text if kept._text.endswith(("\n", "\r")) else f"{kept._text}\n"), kept._root)
+
+    def all_of(node):
+        own = (
+            node.kind,
+            node.start,
+            node.column,
+            node.anchor,
+            node.refers,
+            node.flow,
+            node.tag,
+            node.text,
+            node.style,
+        )
+        if node.kind not in ("seq", "map") or not node.children:
+            return own, places.end(node)
+        entries = [(e.start, e.column, e.lead, e.end) for e in places.entries(node)]
+        return own, places.end(node), entries, [all_of(child) for child in node.children]
+
+    return all_of(kept._root), places.style(kept._root)

@@ -19,6 +19,7 @@ from tests.tracker.opened import assert_in_agreement, in_memory, open_in
 from tinysync import History, Pickle, StructureClosed, UsageError, track, tracker
 from tinysync.storage import compaction
 from tinysync.tracker import disk
+from tinysync.tracker import history as history_module
 
 MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
@@ -281,3 +282,34 @@ def check(replica, states, known):
         if version in states:
             assert same(t.at(version), states[version])
             assert all(isinstance(path, list) for path in entries[versions.index(version)].paths)
+
+
+@pytest.mark.parametrize("compacted", [False, True])
+@pytest.mark.parametrize("order", ["newest first", "oldest first", "from the middle"])
+def test_paths_are_the_same_in_whatever_order_they_are_asked_for(tmp_path, monkeypatch, order, compacted):
+    monkeypatch.setattr(history_module, "_BLOCK", 3)
+    conf = track({"a": {}}, "conf", folder=tmp_path)
+    expected = [[["a"]]]
+    for number in range(20):
+        conf.a[f"k{number % 5}"] = {"n": number}
+        expected.append([["a", f"k{number % 5}"] if number < 5 else ["a", f"k{number % 5}", "n"]])
+    if compacted:
+        tracker(conf).close()
+        monkeypatch.setattr(disk, "COMPACT_RECORDS", 4)
+        conf = track({}, "conf", folder=tmp_path)
+        conf.a.later = 1
+        expected.append([["a", "later"]])
+    entries = tracker(conf).history()
+    assert len(entries) == len(expected)
+    numbers = list(range(len(entries)))
+    if order == "oldest first":
+        numbers.reverse()
+    elif order == "from the middle":
+        numbers = numbers[9:] + numbers[:9]
+    for number in numbers:
+        assert entries[number].paths == expected[-1 - number]
+    assert [entry.paths for entry in entries[-3:]] == expected[2::-1]
+    assert entries[-1] == entries[len(entries) - 1]
+    with pytest.raises(IndexError):
+        entries[len(entries)]
+    tracker(conf).close()

@@ -11,7 +11,7 @@ from array import array
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from tinysync.crdt.engine import LIST_PREFIX, MAP_ROOTS, META
+from tinysync.crdt.engine import LIST_PREFIX, LONG_NUMBERS, MAP_ROOTS, META, keep_long_number
 from tinysync.crdt.ids import MAX_CLIENT
 from tinysync.crdt.values import unpack
 from tinysync.errors import BadUpdate
@@ -90,7 +90,12 @@ class _Reader:
         if value < 0x80:
             self.position = position + 1
         else:
-            value = self._long_number()
+            known = LONG_NUMBERS.get(self.data[position : position + 7])
+            if known is not None:
+                value = known
+                self.position = position + 7
+            else:
+                value = self._long_number()
         if value > limit:
             raise BadUpdate(f"the number {value} is over {limit}")
         return value
@@ -106,7 +111,10 @@ class _Reader:
             raise BadUpdate("a number runs out of bounds")
         if not byte:
             raise BadUpdate("a number is not in its shortest form")
+        begin = self.position
         self.position += shift // 7
+        if shift == 49:
+            keep_long_number(self.data[begin : self.position], value)
         return value
 
     def take(self, count: int) -> bytes:

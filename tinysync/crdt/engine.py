@@ -327,8 +327,27 @@ def _cell_collector(cells: dict[str, Any]) -> Callable[[Any], None]:
     return collect
 
 
+LONG_NUMBERS: Final[dict[bytes, int]] = {}
+"""Numbers of seven bytes that were read lately, as encoded: the same few client ids come over and over."""
+
+_MOST_LONG_NUMBERS: Final = 1024
+
+
+def keep_long_number(encoded: bytes, number: int) -> None:
+    """Let a number of seven bytes be found quickly."""
+    if len(LONG_NUMBERS) >= _MOST_LONG_NUMBERS:
+        LONG_NUMBERS.clear()
+    LONG_NUMBERS[encoded] = number
+
+
 def read_varint(data: bytes, position: int) -> tuple[int, int]:
     """Read an unsigned LEB128 number; return it and the position behind it."""
+    value = data[position]
+    if value < 0x80:
+        return value, position + 1
+    known = LONG_NUMBERS.get(data[position : position + 7])
+    if known is not None:
+        return known, position + 7
     value = shift = 0
     while True:
         byte = data[position]

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import struct
 import zlib
-from dataclasses import dataclass, field
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
 
 import msgpack
 
@@ -27,8 +27,10 @@ _MAX_PAYLOAD: Final = 1 << 30
 _SEARCH_BUDGET: Final = 1 << 28
 
 
-@dataclass(frozen=True, slots=True)
-class OpRecord:
+_NO_META: Final[dict[str, Any]] = {}
+
+
+class OpRecord(NamedTuple):
     """What one local transaction made, or one remote frame brought, as it lies in an op file.
 
     ``kind`` is the caller's word for where it came from; ``'snapshot'`` is the storage's own. ``time_ms`` is
@@ -40,7 +42,7 @@ class OpRecord:
     time_ms: int
     client: int
     updates: tuple[bytes, ...]
-    meta: dict[str, Any] = field(default_factory=dict)
+    meta: dict[str, Any] = _NO_META
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +96,19 @@ def scan(data: bytes, magic: bytes, place: object) -> Scan:
 
 def whole_records(data: bytes, position: int = 0) -> tuple[list[bytes], int]:
     """Return the payloads of the whole records that stand from a position on, and where the last one ends."""
+    # As _record_at does it, for very many records.
     payloads: list[bytes] = []
-    while (payload := _record_at(data, position)) is not None:
+    size, head, crc32, unpack_from = len(data), _FRAME.size, zlib.crc32, _FRAME.unpack_from
+    while (start := position + head) <= size:
+        length, crc = unpack_from(data, position)
+        end = start + length
+        if not length or end > size:
+            break
+        payload = data[start:end]
+        if crc32(payload, crc32(data[position : position + 4])) != crc:
+            break
         payloads.append(payload)
-        position += _FRAME.size + len(payload)
+        position = end
     return payloads, position
 
 
@@ -121,13 +132,16 @@ def decode_ops(payloads: list[bytes]) -> tuple[list[OpRecord], int]:
 
 def decode_op(payload: bytes) -> OpRecord | None:
     """Return the op record in a payload, or None if it is not one."""
+    # Not by a match statement: there may be a hundred thousand of them.
     value = unpack(payload)
-    match value:
-        case [str(kind), int(time_ms), int(client), list(updates), dict(meta)] if all(
-            isinstance(update, bytes) for update in updates
-        ):
-            return OpRecord(kind, time_ms, client, tuple(updates), meta)
-    return None
+    if type(value) is not list or len(value) != len(OpRecord._fields):
+        return None
+    kind, time_ms, client, updates, meta = value
+    if type(kind) is not str or type(time_ms) is not int or type(client) is not int:
+        return None
+    if type(updates) is not list or type(meta) is not dict or not all(type(each) is bytes for each in updates):
+        return None
+    return OpRecord(kind, time_ms, client, tuple(updates), meta)
 
 
 def pack(value: Any) -> bytes:

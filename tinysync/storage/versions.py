@@ -6,7 +6,6 @@ file has it written down. In a file from before there were versions, the count g
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ Versioned = "tuple[int, OpRecord]"
 
 def mark(version: int, record: OpRecord) -> OpRecord:
     """Return a record with its version written down."""
-    return replace(record, meta={**record.meta, MARK: version})
+    return record._replace(meta={**record.meta, MARK: version})
 
 
 def versioned(records: Iterable[OpRecord], before: int) -> list[tuple[int, OpRecord]]:
@@ -35,6 +34,6 @@ def versioned(records: Iterable[OpRecord], before: int) -> list[tuple[int, OpRec
         if MARK in record.meta:
             if type(record.meta[MARK]) is int:
                 version = record.meta[MARK]
-            plain = replace(record, meta={key: value for key, value in record.meta.items() if key != MARK})
+            plain = record._replace(meta={key: value for key, value in record.meta.items() if key != MARK})
         found.append((version, plain))
     return found

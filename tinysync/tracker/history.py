@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_right
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, overload
 
 from tinysync.crdt.document import Document
 from tinysync.errors import BadUpdate, EngineFailure, StorageError, UsageError
@@ -21,8 +21,6 @@ from tinysync.tracked.sameness import same, token
 from tinysync.tracker.disk import Disk
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from tinysync.crdt.node import Node
     from tinysync.crdt.patching import Patch
     from tinysync.model import DeviceId, HistoryOrigin, Kind, Path
@@ -32,24 +30,19 @@ if TYPE_CHECKING:
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _ORIGINS: Final[dict[str, HistoryOrigin]] = {"local": "local", "file": "file", "remote": "remote"}
-_FIRST_BLOCK: Final = 200
-"""So many of the newest entries have their paths found at once; then twice as many, and so on."""
+_BLOCK: Final = 1000
+"""So many entries have their paths found at once, at first; then those of all before them."""
 
 
-def history(replica: Replica) -> list[HistoryEntry]:
+def history(replica: Replica) -> Sequence[HistoryEntry]:
     """Return an entry for each version that is kept, the newest first."""
     past, device = _past(replica)
     return entries_of(past, replica.kind, device)
 
 
-def entries_of(past: Past, kind: Kind, device: DeviceId) -> list[HistoryEntry]:
+def entries_of(past: Past, kind: Kind, device: DeviceId) -> Sequence[HistoryEntry]:
     """Return an entry for each of the records; ``device`` is the one that keeps them."""
-    paths = _Paths(kind, past)
-    entries = [
-        _entry(version, record, device, paths, index) for index, (version, record) in enumerate(past.records)
-    ]
-    entries.reverse()
-    return entries
+    return _Entries(past, device, _Paths(kind, past))
 
 
 def state_at(replica: Replica, at: int | datetime) -> Any:
@@ -98,57 +91,94 @@ def _past(replica: Replica) -> tuple[Past, DeviceId]:
 # --- entries ------------------------------------------------------------------------------------------------
 
 
-def _entry(version: int, record: OpRecord, own: DeviceId, paths: _Paths, index: int) -> HistoryEntry:
-    device = record.meta.get("device")
-    return HistoryEntry(
-        version,
-        _time(record).astimezone(),
-        device if isinstance(device, str) else own,  # type: ignore[arg-type]
-        _ORIGINS.get(record.kind, "default"),
-        lambda: paths.of(index),
-    )
+class _Entries(Sequence[HistoryEntry]):
+    """The entries of a past, the newest first, each made when it is asked for."""
+
+    def __init__(self, past: Past, own: DeviceId, paths: _Paths) -> None:
+        self._records = past.records
+        self._own = own
+        self._paths = paths
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    @overload
+    def __getitem__(self, index: int) -> HistoryEntry: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[HistoryEntry]: ...
+
+    def __getitem__(self, index: int | slice) -> HistoryEntry | list[HistoryEntry]:
+        numbers = range(len(self._records) - 1, -1, -1)[index]
+        return self._entry(numbers) if isinstance(numbers, int) else [self._entry(number) for number in numbers]
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} versions>"
+
+    def _entry(self, number: int) -> HistoryEntry:
+        version, record = self._records[number]
+        device = record.meta.get("device")
+        return HistoryEntry(
+            version,
+            _time(record).astimezone(),
+            device if isinstance(device, str) else self._own,  # type: ignore[arg-type]
+            _ORIGINS.get(record.kind, "default"),
+            lambda: self._paths.of(number),
+        )
 
 
 def _time(record: OpRecord) -> datetime:
     return _EPOCH + timedelta(milliseconds=record.time_ms)
 
 
-@dataclass(eq=False)
 class _Paths:
     """Finds out what versions changed, when somebody asks: by going through them on a document of their own.
 
-    That begins with loading all before them, so it is done for many at once.
+    That begins with loading all before them, so it is done for many at once; and from there it goes on.
     """
 
-    kind: Kind
-    past: Past
-    found: dict[int, list[Path]] = field(default_factory=dict)
-    block: int = _FIRST_BLOCK
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    def __init__(self, kind: Kind, past: Past) -> None:
+        self._kind = kind
+        self._past = past
+        self._found: dict[int, list[Path]] = {}
+        self._document: Document | None = None
+        self._position = 0
+        """The number of the record that the document gets next."""
+        self._lock = threading.Lock()
 
     def of(self, index: int) -> list[Path]:
         """Return the paths that a record changed."""
-        with self.lock:
-            if index not in self.found:
-                end = index + 1
-                begin = max(0, end - self.block)
-                compacted = bisect_right(self.past.records, self.past.later.version, key=itemgetter(0))
-                if begin < compacted < end:
-                    # The state there is short to load; what is before may take long.
-                    begin = compacted
-                self._go_through(begin, end)
-                self.block *= 2
-            return [list(path) for path in self.found[index]]
+        with self._lock:
+            if index not in self._found:
+                self._find(index)
+            return [list(path) for path in self._found[index]]
 
-    def _go_through(self, begin: int, end: int) -> None:
-        document = scratch(self.kind, _updates_before(self.past, begin))
-        for index in range(begin, end):
-            updates = list(self.past.records[index][1].updates)
-            try:
-                patches = document.show(document.receive(updates, trusted=True))
-            except (BadUpdate, EngineFailure) as error:
-                raise _unusable(error) from error
-            self.found[index] = _changed_paths(patches)
+    def _find(self, index: int) -> None:
+        """Go through the records around one, up to one that was gone through."""
+        if self._document is not None and self._position <= index:
+            last = index + _BLOCK
+        else:
+            compacted = bisect_right(self._past.records, self._past.later.version, key=itemgetter(0))
+            # The state of what was compacted is short to load; what is before may take long, and is done once.
+            earlier = 0 if self._found else max(0, index + 1 - _BLOCK)
+            begin = compacted if index >= compacted else earlier
+            self._document = scratch(self._kind, _updates_before(self._past, begin))
+            self._position = begin
+            last = len(self._past.records) if self._found else index + 1
+        while self._position < last and self._position < len(self._past.records):
+            if self._position > index and self._position in self._found:
+                break
+            self._go_on(self._document)
+
+    def _go_on(self, document: Document) -> None:
+        updates = list(self._past.records[self._position][1].updates)
+        try:
+            patches = document.show(document.receive(updates, trusted=True))
+        except (BadUpdate, EngineFailure) as error:
+            self._document = None
+            raise _unusable(error) from error
+        self._found[self._position] = _changed_paths(patches)
+        self._position += 1
 
 
 def _changed_paths(patches: list[Patch]) -> list[Path]:

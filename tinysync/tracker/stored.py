@@ -23,6 +23,7 @@ from tinysync.tracker.disk import retention, updates_of
 from tinysync.tracker.history import entries_of, scratch, state_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from tinysync.crdt.document import Document
@@ -65,7 +66,7 @@ class Stored:
         """Return the plain structure."""
         return plain(self.document().root.container)
 
-    def history(self) -> list[HistoryEntry]:
+    def history(self) -> Sequence[HistoryEntry]:
         """Return the versions that are kept, as ``tracker(x).history()`` does."""
         return entries_of(self._past(), self.kind, self.device)
 

@@ -269,7 +269,7 @@ class Tracker:
 
     # --- history -------------------------------------------------------------------------------------------
 
-    def history(self) -> list[HistoryEntry]:
+    def history(self) -> Sequence[HistoryEntry]:
         """Return the versions that are kept, the newest first: one for each transaction, hand edit and delivery.
 
         How long they are kept is the ``history=`` of ``track``: by default 30 days or 10 MB of changes, whichever

@@ -12,6 +12,7 @@ from tinysync.storage.layout.patch import Patcher
 from tinysync.storage.layout.places import Places
 from tinysync.storage.layout.text import Text
 from tinysync.storage.layout.tree import CannotPatch, Node, TreeBuilder
+from tinysync.storage.layout.within import changed_within, same
 from tinysync.storage.plain import identity
 from tinysync.storage.yaml_dump import dump_yaml
 from tinysync.storage.yaml_load import decode_yaml, load_yaml
@@ -85,10 +86,17 @@ class _Kept:
         return dump(self._value) != self.data
 
     def saying(self, wanted: Any) -> _Kept | None:
-        """Return what says a readable value in this layout, and was read to be sure; None if there is none."""
+        """Return what says a readable value in this layout, and was read to be sure; None if there is none.
+
+        It may be this itself, which then has another content.
+        """
         if self._value is None or self._root is None:
             return self._below_comments(wanted)
-        if identity(self._value) == identity(wanted):
+        if same(self._value, wanted):
+            return self
+        changed = changed_within(self._text, self._root, self._value, wanted)
+        if changed is not None:
+            self._text, self.data = changed, self._encoded(changed)
             return self
         anew: set[Node] = set()
         for attempt in range(_MAX_ATTEMPTS):

@@ -17,7 +17,7 @@ from tinysync.storage.yaml_dump import in_order
 from tinysync.storage.yaml_load import scalar_reader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Hashable
+    from collections.abc import Callable, Container, Hashable, Iterable
 
     from tinysync.storage.layout.places import Places
 
@@ -47,6 +47,13 @@ class Patcher:
     def patch(self, wanted: Any) -> None:
         """Make the edits for a readable value. Raise CannotPatch with a node that is to be written anew."""
         self._value(Slot(self._places.root, "root", None, -1), self._old, wanted)
+
+    def patch_at(self, steps: Iterable[int], old: Any, wanted: Any) -> None:
+        """Make the edits for one node, to which entries with these numbers lead."""
+        slot = Slot(self._places.root, "root", None, -1)
+        for number in steps:
+            slot = self._child(slot, self._places.entries(slot.node)[number])
+        self._value(slot, old, wanted)
 
     def _value(self, slot: Slot, old: Any, wanted: Any) -> None:
         node = slot.node
@@ -79,7 +86,7 @@ class Patcher:
     def _mapping(self, slot: Slot, old: Any, wanted: Any) -> None:
         node = slot.node
         keys, values = node.children[::2], node.children[1::2]
-        merges = {number for number, key in enumerate(keys) if _is_merge(key)} if isinstance(old, dict) else set()
+        merges = {number for number, key in enumerate(keys) if is_merge(key)} if isinstance(old, dict) else set()
         if isinstance(old, dict) and not merges:
             said = list(old)
         else:
@@ -151,7 +158,7 @@ class Patcher:
             value = {}
             own: dict[Any, Any] = {}
             for key, item in zip(node.children[::2], node.children[1::2], strict=True):
-                if _is_merge(key):
+                if is_merge(key):
                     self._merge(value, item)
                 else:
                     own[self._said(key)] = self._said(item)
@@ -165,7 +172,7 @@ class Patcher:
     def _sequence(self, slot: Slot, old: list[Any], wanted: list[Any]) -> None:
         node = slot.node
         entries = self._places.entries(node)
-        pairs = _same_items(old, wanted)
+        pairs = same_items(old, wanted)
         for number, entry in enumerate(entries):
             if number in pairs and not self._stays(entry.value, old[number], wanted[pairs[number]]):
                 self._value(self._child(slot, entry), old[number], wanted[pairs[number]])
@@ -240,7 +247,8 @@ class Patcher:
         return lines
 
 
-def _is_merge(key: Node | None) -> bool:
+def is_merge(key: Node | None) -> bool:
+    """Tell whether a key is one that brings in the entries of other mappings."""
     if key is None or key.kind != "scalar":
         return False
     return key.tag == _MERGE_TAG or (key.text == "<<" and not key.style and key.tag is None)
@@ -250,7 +258,7 @@ def _same(a: Any, b: Any) -> bool:
     return identity(a) == identity(b)
 
 
-def _same_items(old: list[Any], new: list[Any]) -> dict[int, int]:
+def same_items(old: list[Any], new: list[Any]) -> dict[int, int]:
     """Return which items of a list are the same in a new one, perhaps changed.
 
     Of a long stretch in which all changed, those in the same place are, if it is as long as it was.

@@ -175,8 +175,9 @@ class Places:
 
 
 def _all(root: Node) -> Iterable[Node]:
+    """Return a node, and those below it that have others in them."""
     nodes = [root]
     while nodes:
         node = nodes.pop()
-        nodes += node.children
+        nodes += [child for child in node.children if child.children]
         yield node

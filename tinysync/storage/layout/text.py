@@ -145,6 +145,12 @@ class Edits:
         parts.append(text[at:])
         return "".join(parts)
 
+    def span(self) -> tuple[int, int] | None:
+        """Return where the first edit begins, and where the last one ends; None if there is none."""
+        if not self._edits:
+            return None
+        return min(start for (start, _), _, _ in self._edits), max(end for (_, end), _, _ in self._edits)
+
     def touches_end(self) -> bool:
         """Tell whether an edit reaches the end of the text."""
         return any(end == len(self._text.text) for (_start, end), _new, _node in self._edits)
