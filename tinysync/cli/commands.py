@@ -5,6 +5,8 @@ from __future__ import annotations
 import click
 
 from tinysync.cli.compacting import compact
+from tinysync.cli.completing import completion
+from tinysync.cli.doctoring import doctor
 from tinysync.cli.entries import delete_entry, get_entry, set_entry
 from tinysync.cli.history import restore_entry, show_at, show_log
 from tinysync.cli.keys import key
@@ -13,6 +15,7 @@ from tinysync.cli.pairing import fingerprint, pair_device
 from tinysync.cli.reporting import EXIT_CODES, Reporting
 from tinysync.cli.serving import serve
 from tinysync.cli.status import show_status
+from tinysync.cli.watching import watch
 
 
 @click.group(cls=Reporting, epilog=EXIT_CODES, context_settings={"help_option_names": ["-h", "--help"]})
@@ -29,15 +32,18 @@ for command in (
     mirror,
     serve,
     show_status,
+    watch,
     show_log,
     show_at,
     restore_entry,
     compact,
+    doctor,
     get_entry,
     set_entry,
     delete_entry,
     key,
     fingerprint,
     pair_device,
+    completion,
 ):
     tinysync.add_command(command)

@@ -29,7 +29,7 @@ def new(path: Path | None, as_json: bool) -> None:
     _tell(made.save(path), made, as_json=as_json)
 
 
-@key.command("enter")
+@key.command("enter", short_help="Join a group by the key of another device.")
 @path_option
 @as_json
 def enter(path: Path | None, as_json: bool) -> None:
@@ -42,9 +42,14 @@ def enter(path: Path | None, as_json: bool) -> None:
 
 @key.command("show")
 @path_option
-def show(path: Path | None) -> None:
+@as_json
+def show(path: Path | None, as_json: bool) -> None:
     """Print the secret itself, to be entered on another device."""
-    click.echo((Key.load(path) if path is not None else Key.default()).text())
+    shown = Key.load(path) if path is not None else Key.default()
+    if as_json:
+        print_json({"key": shown.text(), "group": shown.group})
+    else:
+        click.echo(shown.text())
 
 
 def _tell(path: Path, saved: Key, *, as_json: bool) -> None:

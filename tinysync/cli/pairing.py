@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from tinysync.cli.reporting import as_json, print_json
 from tinysync.group import Key, pair
 from tinysync.peer import Peer
 
@@ -14,16 +15,25 @@ from tinysync.peer import Peer
 @click.option(
     "--key", metavar="PATH", help="The group's key; by default TINYSYNC_KEY or the one of 'tinysync key'."
 )
-def fingerprint(key: str | None) -> None:
+@as_json
+def fingerprint(key: str | None, as_json: bool) -> None:
     """Print this device's fingerprint, to be paired on another one."""
     with Peer(key=key or Key.default()) as peer:
-        click.echo(peer.fingerprint)
+        if as_json:
+            print_json({"fingerprint": peer.fingerprint})
+        else:
+            click.echo(peer.fingerprint)
 
 
 @click.command("pair", short_help="Let a device link with this one.")
 @click.argument("fingerprint")
 @click.argument("name")
 @click.option("--file", type=click.Path(dir_okay=False, path_type=Path), help="The list; by default the user's.")
-def pair_device(fingerprint: str, name: str, file: Path | None) -> None:
+@as_json
+def pair_device(fingerprint: str, name: str, file: Path | None, as_json: bool) -> None:
     """Allow the device with FINGERPRINT, which NAME is written down for, to link with this one."""
-    click.echo(f"{name} is allowed: {pair(fingerprint, name, file)}")
+    allowed = pair(fingerprint, name, file)
+    if as_json:
+        print_json({"fingerprint": allowed, "device": name})
+    else:
+        click.echo(f"{name} is allowed: {allowed}")

@@ -7,14 +7,17 @@ from pathlib import Path
 
 import click
 
-from tinysync.cli.reporting import as_json, print_json, print_text
+from tinysync.cli.reporting import as_json, examples, print_json, print_text
 from tinysync.cli.running import until_stopped
 from tinysync.group import Key
 from tinysync.peer import Peer
 from tinysync.serving import serve as serve_folder
 
 
-@click.command(short_help="Store and forward what the devices of a group bring.")
+@click.command(
+    short_help="Store and forward what the devices of a group bring.",
+    epilog=examples("serve /srv/tinysync", "serve backup --listen 0.0.0.0:8765 --documents 'home/*'"),
+)
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 @click.option(
     "--documents", metavar="PATTERN", multiple=True, help="Only documents of such names: 'home/*'; repeatable."

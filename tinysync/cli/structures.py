@@ -76,10 +76,10 @@ class StructureType(_ParamType):
         return value if isinstance(value, Structure) else find(value, new=self._new)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """Offer the names of this folder, and files."""
+        """Offer the names of this folder, or files where none fits."""
         del ctx, param
         names = [structure.name for structure in structures_in(Path()) if structure.name.startswith(incomplete)]
-        return [*map(CompletionItem, names), CompletionItem(incomplete, type="file")]
+        return [CompletionItem(name) for name in names] or [CompletionItem(incomplete, type="file")]
 
 
 structure_argument = click.argument("structure", metavar="NAME", type=StructureType())

@@ -45,13 +45,10 @@ class DevicesFile:
     def read(self) -> dict[DeviceId, KnownDevice]:
         """Return what the file holds; nothing if there is none, or, with a warning in the log, it is damaged."""
         try:
-            content = json.loads(self._path.read_bytes())
-            if content["version"] != _VERSION:
-                return {}
-            return {DeviceId(name): _known(name, entry) for name, entry in content["devices"].items()}
+            return load_devices(self._path)
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
+        except UNREADABLE as error:
             logger.warning(
                 "%s cannot be read (%s): what other devices have confirmed counts as unconfirmed until they are"
                 " connected",
@@ -90,6 +87,18 @@ class DevicesFile:
         own = [self._session] if noted.linked and self._session else []
         # Of those that were killed nobody takes the name away.
         return replace(device, sessions=(*others, *own)[-_MAX_SESSIONS:])
+
+
+UNREADABLE: Final = (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError)
+"""What ``load_devices`` raises where the file is damaged."""
+
+
+def load_devices(path: Path) -> dict[DeviceId, KnownDevice]:
+    """Return what a file holds, nothing if it is of another version; raises one of UNREADABLE."""
+    content = json.loads(path.read_bytes())
+    if content["version"] != _VERSION:
+        return {}
+    return {DeviceId(name): _known(name, entry) for name, entry in content["devices"].items()}
 
 
 def _time(device: KnownDevice) -> float:

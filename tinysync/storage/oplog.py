@@ -29,6 +29,8 @@ from tinysync.storage.tailing import Tail
 from tinysync.storage.versions import mark
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tinysync.storage.atomic import Durability
     from tinysync.storage.names import Paths
     from tinysync.storage.oplog_contract import Past, Retention
@@ -221,8 +223,7 @@ class FileOpLog:
         damaged = set(self._folder.glob(DAMAGED_OPS))
         found = read_folder(self._folder, live)
         if set(self._folder.glob(DAMAGED_OPS)) - damaged and self._paths.readable.is_file():
-            aside = self._folder / f"readable-{_now_ms():012x}{self._paths.readable.suffix}"
-            replace_file(aside, self._paths.readable.read_bytes(), "disk")
+            aside = keep_readable_aside(self._paths)
             warnings.warn(
                 f"{self._paths.readable} is written anew without the changes that could not be read; it is kept as"
                 f" it was as {aside}.",
@@ -260,6 +261,13 @@ class FileOpLog:
             text = secrets.token_hex(16).encode() + b"\n"
             replace_file(path, text, "disk")
         return DeviceId(text.decode().strip())
+
+
+def keep_readable_aside(paths: Paths) -> Path:
+    """Keep a copy of the readable file, as it is, in the state folder; return where. Raise OSError."""
+    aside = paths.state / f"readable-{_now_ms():012x}{paths.readable.suffix}"
+    replace_file(aside, paths.readable.read_bytes(), "disk")
+    return aside
 
 
 def _now_ms() -> int:

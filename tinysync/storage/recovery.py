@@ -257,7 +257,7 @@ def _set_damaged_snapshot_aside(folder: Path, name: str, sources: list[str] | No
             f"The snapshot {path} is damaged, and what it was made from is no longer there. Restore this file from"
             " a backup; or move it away to go on with what the readable file and the other devices still hold."
         )
-    aside = _free_name(path)
+    aside = free_name(path)
     path.rename(aside)
     warnings.warn(
         f"The snapshot {path} was damaged; nothing is lost, because the files it was made from are still there. It"
@@ -296,7 +296,7 @@ def _set_damaged_operations_aside(path: Path, data: bytes, records: list[OpRecor
 
     The copy is on the disk before the file is replaced: a crash in between makes one more copy.
     """
-    aside = _free_name(path)
+    aside = free_name(path)
     replace_file(aside, data, "disk")
     whole = b"".join(frame(encode_op(record)) for record in records)
     if whole:
@@ -314,7 +314,8 @@ def _set_damaged_operations_aside(path: Path, data: bytes, records: list[OpRecor
     return len(whole)
 
 
-def _free_name(path: Path) -> Path:
+def free_name(path: Path) -> Path:
+    """Return a name beside a file, which nothing has, to keep it under because it is damaged."""
     number = 0
     while True:
         name = f"{path.name}.{number}{CORRUPT_SUFFIX}" if number else path.name + CORRUPT_SUFFIX

@@ -1,0 +1,398 @@
+"""``doctor``: folders that are really damaged, and what is said about them and done."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+
+import pytest
+
+from tinysync import JSON, History, Pickle, track, tracker
+from tinysync.crdt.engine import Engine
+from tinysync.crdt.ids import new_client_id
+from tinysync.status import Coverage, KnownDevice
+from tinysync.storage.devices_file import DevicesFile
+from tinysync.storage.records import OPS_MAGIC, OpRecord, encode_op, frame, header
+
+from .processes import here, printed, run
+
+
+@pytest.fixture
+def todo(place):
+    """A folder with a structure; its state folder."""
+    structure = track({"title": "Draft"}, "todo")
+    structure.tasks = ["milk"]
+    tracker(structure).close()
+    return place / ".tinysync" / "todo"
+
+
+def findings(*arguments):
+    return [json.loads(line) for line in here("doctor", "--json", *arguments).stdout.splitlines()]
+
+
+def codes(*arguments):
+    return sorted(finding["finding"] for finding in findings(*arguments))
+
+
+def content():
+    return json.loads(printed("get", "todo", "--json"))
+
+
+def repaired(*expected):
+    """The codes found are those expected, and repairing leaves nothing but what was kept aside."""
+    assert codes() == sorted(expected)
+    told = findings("--repair")
+    assert all(finding["repaired"] for finding in told if finding["finding"] in {*expected} - {"kept-aside"}), told
+    assert set(codes()) <= {"kept-aside"}
+    assert here("doctor").exit_code == 0
+
+
+def files(folder):
+    return {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != "lock"}
+
+
+def ops(state):
+    return sorted(state.glob("*.ops"))
+
+
+def test_a_healthy_folder(todo):
+    tracker(track([1], "list", persist=JSON)).close()
+    tracker(track({}, "things", persist=Pickle)).close()
+    before = files(todo.parent.parent)
+    result = here("doctor")
+    assert (result.exit_code, result.output) == (0, "list, things, todo: nothing is wrong.\n")
+    assert findings() == []
+    assert files(todo.parent.parent) == before
+    assert printed("doctor", "todo", "--repair") == "todo: nothing is wrong.\n"
+
+
+def test_a_healthy_folder_with_history_and_snapshot(place):
+    structure = track({}, "long", history=History(days=1))
+    for number in range(20):
+        structure.a = number
+    tracker(structure).close()
+    printed("compact", "long")
+    assert findings() == []
+
+
+def test_while_another_process_writes(todo):
+    program = (
+        "from tinysync import track\n"
+        "todo = track({}, 'todo')\n"
+        "print(flush=True)\n"
+        "import sys, threading\n"
+        "end = threading.Event()\n"
+        "threading.Thread(target=lambda: (input(), end.set()), daemon=True).start()\n"
+        "number = 0\n"
+        "while not end.is_set():\n"
+        "    number += 1\n"
+        "    todo.number = number\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8"
+    ) as other:
+        other.stdout.readline()
+        for _ in range(5):
+            assert findings() == []
+        assert findings("--repair") == []
+        other.communicate("\n", timeout=60)
+    assert findings() == []
+    assert content()["number"] > 0
+
+
+def test_a_process_that_was_killed(todo):
+    program = (
+        "import os, signal\n"
+        "from tinysync import track\n"
+        "todo = track({}, 'todo')\n"
+        "todo.last = 'words'\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == -signal.SIGKILL
+    (finding,) = findings()
+    assert (finding["finding"], finding["severity"], finding["repairable"]) == ("stale-sign", "note", True)
+    assert here("doctor").exit_code == 0
+    repaired("stale-sign")
+    assert content()["last"] == "words"
+
+
+def test_temporary_files(todo):
+    (todo / ".snapshot-1.bin.tmp").write_bytes(b"half")
+    (todo.parent.parent / ".todo.yaml.tmp").write_bytes(b"half")
+    repaired("temporary-file", "temporary-file")
+
+
+def test_an_op_log_with_a_torn_end(todo):
+    file = ops(todo)[0]
+    file.write_bytes(file.read_bytes() + b"\x40\x00\x00\x00\x01")
+    assert here("doctor").exit_code == 3
+    repaired("torn-op-log")
+    assert content() == {"title": "Draft", "tasks": ["milk"]}
+
+
+def test_an_op_log_damaged_in_its_middle(todo):
+    file = ops(todo)[0]
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    file.write_bytes(data)
+    assert "damaged-op-log" in codes()
+    told = {finding["finding"]: finding for finding in findings("--repair")}
+    assert "is kept" in told["damaged-op-log"]["repaired"]
+    assert next(todo.glob("*.corrupt")).read_bytes() == data
+    assert (todo.parent.parent / "todo.yaml").read_text() == "tasks:\n- milk\ntitle: Draft\n"
+    assert "damaged-op-log" not in codes()
+
+
+def test_an_op_log_of_a_newer_version_is_left_alone(todo):
+    (todo / "zzz-00000000.ops").write_bytes(OPS_MAGIC + b"\x09" + b"data")
+    (finding,) = findings("--repair")
+    assert (finding["finding"], finding["repairable"]) == ("unknown-file", False)
+    assert "newer version" in finding["message"]
+
+
+def test_a_file_that_is_no_op_log(todo):
+    (todo / "zzz-00000000.ops").write_bytes(b"something else entirely")
+    assert here("get", "todo").exit_code == 1
+    repaired("unknown-file")
+    assert (todo / "zzz-00000000.ops.corrupt").read_bytes() == b"something else entirely"
+    assert content() == {"title": "Draft", "tasks": ["milk"]}
+
+
+def compacted(state):
+    printed("compact", "todo")
+    (snapshot,) = state.glob("snapshot-*.bin")
+    return snapshot
+
+
+def test_a_damaged_snapshot_whose_sources_are_gone(todo):
+    snapshot = compacted(todo)
+    data = bytearray(snapshot.read_bytes())
+    data[len(data) // 2 :] = b"x" * (len(data) - len(data) // 2)
+    snapshot.write_bytes(data)
+    assert here("get", "todo").exit_code == 1
+    repaired("lost-snapshot")
+    assert content() == {"title": "Draft", "tasks": ["milk"]}
+    (kept,) = (todo.parent / "%aside").iterdir()
+    assert (kept / snapshot.name).read_bytes() == data
+    assert printed("status") == "todo, not open: no other devices\n"
+
+
+def test_a_damaged_snapshot_whose_sources_are_there(todo):
+    old = {path.name: path.read_bytes() for path in ops(todo)}
+    snapshot = compacted(todo)
+    data = snapshot.read_bytes()
+    for name, before in old.items():
+        (todo / name).write_bytes(before)
+    assert codes() == ["compacted-leftover"]
+    # The names come first in it, and are whole.
+    snapshot.write_bytes(data[: len(data) // 2] + b"x" * (len(data) - len(data) // 2))
+    repaired("damaged-snapshot")
+    assert content() == {"title": "Draft", "tasks": ["milk"]}
+
+
+def test_what_a_compaction_left(todo):
+    old = {path.name: path.read_bytes() for path in ops(todo)}
+    compacted(todo)
+    for name, before in old.items():
+        (todo / name).write_bytes(before)
+    (todo / f"{1:012x}-{2:012x}-00000000.past").write_bytes(b"")
+    repaired("compacted-leftover", "orphaned-history")
+
+
+def test_damaged_history(todo):
+    compacted(todo)
+    past = next(iter(todo.glob("*.past")))
+    past.write_bytes(past.read_bytes()[:-4] + b"xxxx")
+    (finding,) = findings()
+    assert (finding["finding"], finding["repairable"]) == ("damaged-history", False)
+    past.unlink()
+    assert codes() == ["damaged-history"]
+    printed("compact", "todo")
+    assert codes() == []
+
+
+@pytest.mark.parametrize("damaged", [b"not an id", None])
+def test_no_device_id(todo, damaged):
+    if damaged is None:
+        (todo / "device").unlink()
+    else:
+        (todo / "device").write_bytes(damaged)
+    repaired("damaged-device")
+    assert damaged is None or (todo / "device.corrupt").read_bytes() == damaged
+
+
+def test_damaged_notes_about_other_devices(todo):
+    (todo / "peers").write_text("{")
+    repaired("damaged-peers")
+    assert (todo / "peers.corrupt").read_text() == "{"
+
+
+def test_a_readable_file_that_does_not_parse(todo):
+    file = todo.parent.parent / "todo.yaml"
+    file.write_text("title: Other\ntasks: [bread\n")
+    (finding,) = findings()
+    assert (finding["finding"], finding["severity"]) == ("unreadable-file", "error")
+    assert "line 3" in finding["message"]
+    repaired("unreadable-file")
+    assert file.read_text() == "tasks:\n- milk\ntitle: Draft\n"
+    (kept,) = todo.glob("readable-*.yaml")
+    assert kept.read_text() == "title: Other\ntasks: [bread\n"
+
+
+def test_a_readable_file_of_another_kind(todo):
+    file = todo.parent.parent / "todo.yaml"
+    file.write_text("- a\n")
+    repaired("other-kind")
+    assert file.read_text() == "tasks:\n- milk\ntitle: Draft\n"
+
+
+def test_a_state_without_its_readable_file(todo):
+    file = todo.parent.parent / "todo.yaml"
+    file.unlink()
+    (finding,) = findings()
+    assert "If it was renamed" in finding["advice"]
+    repaired("missing-file")
+    assert file.read_text() == "tasks:\n- milk\ntitle: Draft\n"
+
+
+def test_a_file_that_is_the_state_itself_is_missing(place):
+    tracker(track({}, "things", persist=Pickle)).close()
+    (place / "things.pickle").unlink()
+    (finding,) = findings()
+    assert (finding["finding"], finding["repairable"]) == ("missing-file", False)
+
+
+def test_damaged_notes_about_the_readable_file(todo):
+    base = todo / "base"
+    data = bytearray(base.read_bytes())
+    base.write_bytes(bytes(data) + b"\x03\x00\x00\x00garbage" + bytes(data[8:]))
+    repaired("damaged-base")
+    base.write_bytes(b"entirely something else")
+    assert here("get", "todo").exit_code == 1
+    repaired("kept-aside", "unknown-file")
+    assert content() == {"title": "Draft", "tasks": ["milk"]}
+
+
+def op_file(state, name, client, record, *, kind="local"):
+    (state / name).write_bytes(header(OPS_MAGIC) + frame(encode_op(OpRecord(kind, 1, client, (record,)))))
+
+
+def written(client, *values):
+    engine = Engine(client)
+    updates = []
+    for number, value in enumerate(values):
+        engine.begin()
+        engine.put("c", f"x/{number}", value)
+        updates += engine.commit()
+    return updates
+
+
+def test_changes_that_others_build_on_are_missing(todo):
+    client = new_client_id(0)
+    op_file(todo, "999999999999-00000001.ops", client, written(client, "a", "b")[1])
+    (finding,) = findings()
+    assert (finding["finding"], finding["repairable"]) == ("missing-changes", False)
+    assert "is left as it is" in here("compact", "todo").output
+
+
+def test_a_forked_lineage_in_one_folder(todo):
+    client = new_client_id(0)
+    op_file(todo, "999999999998-00000001.ops", client, written(client, "a")[0])
+    op_file(todo, "999999999999-00000002.ops", client, written(client, "b")[0])
+    assert codes() == ["forked-lineage"]
+
+
+def test_updates_that_are_none(todo):
+    op_file(todo, "999999999999-00000001.ops", 1, b"no update at all")
+    assert here("get", "todo").exit_code == 1
+    repaired("unusable-state")
+    assert content() == {"title": "Draft", "tasks": ["milk"]}
+
+
+def test_a_folder_from_a_backup(todo):
+    backup = files(todo)
+    printed("set", "todo", "more", 1)
+    DevicesFile(todo).write([KnownDevice("f" * 32, "phone", coverage=held(todo))])
+    for path in todo.iterdir():
+        if path.name in backup:
+            path.write_bytes(backup[path.name])
+        elif path.suffix == ".ops":
+            path.unlink()
+    (finding,) = (finding for finding in findings() if finding["finding"] != "stale-sign")
+    assert finding["finding"] == "rolled-back"
+    assert "phone" in finding["message"]
+
+
+def held(state):
+    structure = track({}, "todo", folder=state.parent.parent)
+    try:
+        with tracker(structure)._replica.reading():
+            return tracker(structure)._replica.document.coverage()
+    finally:
+        tracker(structure).close()
+
+
+def test_a_device_that_was_found_to_hold_something_else(todo):
+    DevicesFile(todo).write([KnownDevice("f" * 32, "phone", coverage=Coverage(), differs=True)])
+    (finding,) = findings()
+    assert (finding["finding"], finding["severity"]) == ("unequal-digests", "error")
+    assert "phone" in finding["message"]
+
+
+def copied(todo):
+    place = todo.parent.parent
+    shutil.copytree(todo.parent, place / "copy" / ".tinysync")
+    shutil.copy(place / "todo.yaml", place / "copy" / "todo.yaml")
+    return place / "copy"
+
+
+def test_a_copied_folder_has_the_id_of_another(todo):
+    copy = copied(todo)
+    assert codes() == []
+    assert codes(todo.parent.parent, copy) == ["cloned-id"]
+    printed("doctor", todo.parent.parent, copy, "--repair")
+    assert codes(todo.parent.parent, copy) == ["kept-aside"]
+    assert (todo / "device").read_bytes() != (copy / ".tinysync/todo/device").read_bytes()
+
+
+def test_two_folders_that_went_on_apart_are_healthy(todo):
+    copy = copied(todo)
+    (copy / ".tinysync/todo/device").unlink()
+    printed("set", "todo", "here", 1)
+    printed("set", copy / "todo.yaml", "there", 1)
+    assert codes(todo.parent.parent, copy) == []
+
+
+@pytest.mark.parametrize(("more", "code"), [((), "unequal-digests"), (("c",), "forked-lineage")])
+def test_two_folders_that_wrote_under_one_identity(todo, more, code):
+    copy = copied(todo)
+    (copy / ".tinysync/todo/device").unlink()
+    client = new_client_id(0)
+    for folder, value, later in ((todo, "a", ()), (copy / ".tinysync/todo", "b", more)):
+        for number, update in enumerate(written(client, value, *later)):
+            op_file(folder, f"99999999999{number}-00000001.ops", client, update)
+    found = codes(todo.parent.parent, copy)
+    assert code in found
+
+
+def test_a_structure_that_is_open_is_not_taken_away(todo):
+    copy = copied(todo)
+    structure = track({}, "todo", folder=copy)
+    result = here("doctor", todo.parent.parent, copy, "--repair")
+    assert result.exit_code == 3
+    assert f"is open in process {os.getpid()}" in result.stderr
+    tracker(structure).close()
+
+
+def test_places(todo):
+    assert "there are no structures in" in here("doctor", todo).stderr
+    assert here("doctor", "tood").exit_code == 1
+    with suppress(FileNotFoundError):
+        shutil.rmtree(todo)
+    result = run("doctor")
+    assert (result.returncode, "Traceback" in result.stderr) == (1, False)

@@ -1,0 +1,48 @@
+"""What the doctor has to say about one thing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tinysync.storage.format import Format
+    from tinysync.storage.names import Paths
+
+Severity = Literal["error", "warning", "note"]
+"""``error``: something cannot be used, or is lost; ``warning``: it needs a look; ``note``: it does no harm."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patient:
+    """A structure that is looked at: its name, its files, and how it is opened, and closed again.
+
+    ``format`` is that of its readable file; None if it is not known here: then the file is not looked into.
+    """
+
+    name: str
+    paths: Paths
+    format: Format | None
+    open: Callable[[], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong.
+
+    code: names the kind of finding, for programs.
+    file: what it is about.
+    message: what is wrong; advice: what to do about it.
+    repair: puts it right without losing anything, and returns what it did; None: a person has to decide.
+    """
+
+    code: str
+    severity: Severity
+    structure: str
+    file: Path
+    message: str
+    advice: str
+    repair: Callable[[], str] | None = field(default=None, compare=False)

@@ -1,0 +1,124 @@
+"""Putting things right. What is replaced or not understood is kept; nothing is deleted that holds data."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import time
+import warnings
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from tinysync.errors import DocumentInUse
+from tinysync.storage.atomic import replace_file
+from tinysync.storage.base import BaseFile
+from tinysync.storage.oplog import FileOpLog, keep_readable_aside
+from tinysync.storage.recovery import free_name
+from tinysync.storage.sessions import read_signs
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tinysync.doctor.finding import Patient
+
+ASIDE: Final = "%aside"
+"""Where whole state folders are kept that cannot be used: no structure has such a name."""
+
+
+def reopen_log(patient: Patient) -> str:
+    """Have the op log repaired as it is on opening; raises StorageError."""
+    log = FileOpLog(patient.paths)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        try:
+            log.open()
+        finally:
+            log.close()
+    return " ".join(str(warning.message) for warning in told) or "It was put in order."
+
+
+def remove(path: Path) -> str:
+    """Delete what holds no data."""
+    path.unlink(missing_ok=True)
+    return "It was deleted."
+
+
+def set_aside(path: Path) -> str:
+    """Keep a file under another name."""
+    aside = free_name(path)
+    path.rename(aside)
+    return f"It is kept as {aside.name}."
+
+
+def set_updates_aside(patient: Patient, path: Path) -> str:
+    """Keep a file that may have held updates under another name, and the readable file, which may have them."""
+    _nobody_has_it_open(patient)
+    kept = keep_readable_aside(patient.paths) if patient.paths.readable.is_file() else None
+    done = set_aside(path)
+    return f"{done} {patient.paths.readable.name}, as it is, is kept as {kept}." if kept else done
+
+
+def set_state_aside(patient: Patient) -> str:
+    """Keep the whole state folder elsewhere, and begin anew with what the readable file says."""
+    _nobody_has_it_open(patient)
+    state = patient.paths.state
+    aside = state.parent / ASIDE / f"{state.name}-{time.strftime('%Y%m%dT%H%M%S')}-{secrets.token_hex(2)}"
+    aside.parent.mkdir(exist_ok=True)
+    shutil.copy2(patient.paths.readable, state / f"readable{patient.paths.readable.suffix}")
+    state.rename(aside)
+    _open_and_close(patient)
+    return f"It is kept as {aside}; the structure begins anew with what {patient.paths.readable.name} says."
+
+
+def rewrite_readable(patient: Patient) -> str:
+    """Keep a readable file that cannot be read in the state folder, and write it anew."""
+    aside = keep_readable_aside(patient.paths)
+    patient.paths.readable.unlink()
+    _open_and_close(patient)
+    return f"It is kept as {aside}, and was written anew."
+
+
+def write_readable(patient: Patient) -> str:
+    """Write the readable file, which is missing."""
+    _open_and_close(patient)
+    return "It was written."
+
+
+def renew_base(path: Path) -> str:
+    """Keep what is damaged of the notes about the readable file, and write the last whole note anew."""
+    aside = free_name(path)
+    shutil.copy2(path, aside)
+    base = BaseFile(path, "disk")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        base.read()
+    if base.last is None or base.intended is None:
+        path.unlink()
+    else:
+        base.note(base.last, base.intended, base.text())
+    return f"What is whole was kept; the damaged file is kept as {aside.name}."
+
+
+def renew_device(patient: Patient) -> str:
+    """Give this folder an id of its own."""
+    _nobody_has_it_open(patient)
+    path = patient.paths.state / "device"
+    kept = ""
+    with suppress(FileNotFoundError):
+        kept = f" {set_aside(path)}"
+    replace_file(path, secrets.token_hex(16).encode() + b"\n", "disk")
+    return f"It has a new id.{kept}"
+
+
+def _nobody_has_it_open(patient: Patient) -> None:
+    processes = sorted({sign.process for sign in read_signs(patient.paths.state) if sign.lives})
+    if processes:
+        raise DocumentInUse(
+            f"{patient.name!r} is open in process {', '.join(map(str, processes))}; close it there, and try again."
+        )
+
+
+def _open_and_close(patient: Patient) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        patient.open()
