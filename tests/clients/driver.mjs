@@ -40,7 +40,44 @@ const unwrap = (value) => {
   return new Py(value.$, inside)
 }
 
+const kindOf = (value) => (Array.isArray(value) ? 'list' : value instanceof Set ? 'set' : isDict(value) ? 'dict' : '')
+const isDict = (value) => value instanceof Map || (value !== null && typeof value === 'object' && Object.getPrototypeOf(value) === Object.prototype)
+const entries = (dict) => (dict instanceof Map ? [...dict] : Object.entries(dict))
+function walk(value, path, found) {
+  if (kindOf(value)) found.push([path, value])
+  const inside = Array.isArray(value) ? [...value.entries()] : isDict(value) ? entries(value) : []
+  for (const [key, item] of inside) walk(item, [...path, key], found)
+  return found
+}
+
+/** Make an edit that numbers choose among all that are possible. */
+function edit({ where, what, which, key, element, value }) {
+  const found = walk(structure.value, [], [])
+  const [path, target] = found[where % found.length]
+  if (kindOf(target) === 'dict') {
+    const there = entries(target).map(([known]) => known)
+    if (what % 4 === 0 && there.length) structure.delete([...path, there[which % there.length]])
+    else if (what % 4 === 1 && there.length) structure.set(path, new Map([...entries(target).slice(1), [key, value]]))
+    else structure.set([...path, key], value)
+  } else if (kindOf(target) === 'set') {
+    const there = [...target]
+    if (what % 4 === 0 && there.length) structure.discard(path, there[which % there.length])
+    else if (what % 4 === 1) structure.set(path, new Set([...there.slice(1), element]))
+    else structure.add(path, element)
+  } else {
+    const size = target.length
+    if (what % 6 === 0 || size === 0) structure.insert(path, which % (size + 1), value, element)
+    else if (what % 6 === 1) structure.delete([...path, which % size])
+    else if (what % 6 === 2) structure.move(path, which % size, what % size)
+    else if (what % 6 === 3) structure.set(path, [...target.slice(0, which % size), value, ...target.slice(which % size)])
+    else if (what % 6 === 4) structure.push(path, value)
+    else structure.set([...path, which % size], value)
+  }
+}
+
 const methods = {
+  edit: (edits) => edits.forEach(edit),
+  vector: () => [...Y.decodeStateVector(Y.encodeStateVector(doc))],
   open(url, name, { token, kind } = {}) {
     doc = newDoc()
     provider = new WebsocketProvider(url, encodeURIComponent(name), doc, {
@@ -50,6 +87,7 @@ const methods = {
   },
   online: () => provider.connect(),
   offline: () => provider.disconnect(),
+  end: () => provider.destroy(),
   isSynced: () => provider.synced,
   value: () => structure.value,
   write: (method, ...args) => structure[method](...args),
