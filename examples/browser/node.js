@@ -5,7 +5,7 @@
 //     node node.js ws://127.0.0.1:8766 todo push tasks '"call Ann"'
 //     node node.js ws://127.0.0.1:8766 todo delete tasks/0
 //
-// Values are JSON. A token (yjs_token=) is taken from the environment variable TINYSYNC_TOKEN.
+// Values are JSON. A token (yjs_token=) is taken from the environment variable TINYSYNC_YJS_TOKEN.
 
 import { inspect } from 'node:util'
 import WebSocket from 'ws'
@@ -17,7 +17,7 @@ if (name === undefined) {
   console.error('usage: node node.js URL NAME [set PATH JSON | push PATH JSON | delete PATH]')
   process.exit(2)
 }
-const token = process.env.TINYSYNC_TOKEN
+const token = process.env.TINYSYNC_YJS_TOKEN
 const doc = newDoc()
 const provider = new WebsocketProvider(url, encodeURIComponent(name), doc, {
   WebSocketPolyfill: WebSocket,

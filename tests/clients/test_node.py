@@ -289,7 +289,7 @@ def test_the_script(device, example):
         return subprocess.run(
             ["node", "node.js", laptop.peer.yjs_url, "todo", *arguments],
             cwd=example,
-            env={**os.environ, "TINYSYNC_TOKEN": "a token nobody guesses"},
+            env={**os.environ, "TINYSYNC_YJS_TOKEN": "a token nobody guesses"},
             timeout=DEADLINE,
             check=True,
             stdout=subprocess.PIPE,

@@ -8,10 +8,14 @@ import subprocess
 import sys
 
 import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 from tests.devices.conftest import device  # noqa: F401 - a fixture
 from tests.devices.device import assert_equal, synced
-from tests.peer.devices import wait_until
+from tests.peer.devices import DEADLINE, wait_until
+from tinysync.protocol import Limits
+from tinysync.protocol.yjs_codec import Answer, Ask, decode, encode
 
 pytest.importorskip("click")
 
@@ -67,3 +71,15 @@ def test_patterns_and_what_it_takes(start, tmp_path):
         check=False,
     )
     assert (wrong.returncode, "nobody to serve" in wrong.stderr) == (2, True)
+
+
+def test_it_takes_yjs_clients(start, device, tmp_path, monkeypatch):  # noqa: F811
+    monkeypatch.setenv("TINYSYNC_YJS_TOKEN", "a-token-nobody-guesses")
+    _, told = start("--no-key", "--listen", "127.0.0.1:0", "--yjs", "127.0.0.1:0")
+    laptop = device(tmp_path / "laptop", connect=[told["listening"]], device="laptop")
+    synced(laptop.track({"log": [1]}))
+    with pytest.raises(InvalidStatus, match="401"):
+        connect(f"{told['yjs']}/todo", proxy=None)
+    with connect(f"{told['yjs']}/todo?token=a-token-nobody-guesses", proxy=None) as client:
+        client.send(encode(Ask(b"\0")))
+        assert isinstance(decode(client.recv(DEADLINE), Limits()), Answer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -32,6 +33,11 @@ from tinysync.serving import serve as serve_folder
 )
 @click.option("--no-key", is_flag=True, help="Link without a key: with processes on this machine only.")
 @click.option("--device", metavar="NAME", help="What others call this device; by default the host's name.")
+@click.option(
+    "--yjs",
+    metavar="ADDRESS",
+    help="Take Yjs clients here: 127.0.0.1:8766; they show TINYSYNC_YJS_TOKEN, if it is set.",
+)
 @as_json
 def serve(  # noqa: PLR0917 - click gives them by name
     folder: Path,
@@ -42,6 +48,7 @@ def serve(  # noqa: PLR0917 - click gives them by name
     key: str | None,
     no_key: bool,
     device: str | None,
+    yjs: str | None,
     as_json: bool,
 ) -> None:
     """Store in FOLDER all documents that the devices of the group bring, and forward them, until it is stopped.
@@ -61,13 +68,23 @@ def serve(  # noqa: PLR0917 - click gives them by name
 
     with ExitStack() as stack:
         peer = stack.enter_context(
-            Peer(listen=listen, connect=connect, device=device, key=secret, lan=lan, documents=documents or None)
+            Peer(
+                listen=listen,
+                connect=connect,
+                device=device,
+                key=secret,
+                lan=lan,
+                documents=documents or None,
+                yjs=yjs,
+                yjs_token=os.environ.get("TINYSYNC_YJS_TOKEN") if yjs else None,
+            )
         )
         stack.enter_context(serve_folder(folder, peer, opened=tell))
         if as_json:
-            print_json({"serving": str(folder), "listening": peer.url})
+            print_json({"serving": str(folder), "listening": peer.url, "yjs": peer.yjs_url})
         else:
             ways = [f"others connect to {peer.url}"] if peer.url else []
+            ways += [f"Yjs clients connect to {peer.yjs_url}"] if peer.yjs_url else []
             ways += ["devices on the local network find it"] if lan else []
             print_text(f"Serving {folder}: {'; '.join(ways) or 'it connects to others'}. Ctrl-C ends it.")
         until_stopped()
