@@ -37,7 +37,15 @@ def ring_of(device):
     return ring
 
 
-@pytest.mark.parametrize("topology", [pair_of, chain_of, star_of, ring_of])
+def full_of(device):
+    """Each connects to each: of the two links between two devices, one stays."""
+    devices = [device(listen="127.0.0.1:0") for _ in range(4)]
+    for one, other in itertools.permutations(devices, 2):
+        one.peer.connect(other.peer.url)
+    return devices
+
+
+@pytest.mark.parametrize("topology", [pair_of, chain_of, star_of, ring_of, full_of])
 def test_every_topology_converges(device, topology):
     start = {"settings": {"colour": "red"}, "log": ["start"], "tags": {"start"}}
     copies = [one.track(start) for one in topology(device)]

@@ -151,7 +151,11 @@ class Lan:
             while True:
                 self._look.clear()
                 stale, self._is_stale = self._is_stale, False
-                await self._follow(own_addresses(self._host), anew=stale)
+                try:
+                    await self._follow(own_addresses(self._host), anew=stale)
+                except Exception:
+                    # Whatever a network does, there will be another one.
+                    logger.exception("Looking for devices on the local network failed; it is tried again")
                 if asyncio.get_running_loop().time() - repeated > REPEAT_SECONDS:
                     repeated = asyncio.get_running_loop().time()
                     for address, network in self._networks.items():

@@ -252,6 +252,6 @@ class Links:
     async def _choose(self, older: Connection, newer: Connection) -> None:
         if not await older.is_alive(CHECK_SECONDS):
             older.break_off("it does not answer any more")
-        elif older in self.connections:
+        elif older.is_ready and newer.is_ready:
             older.urls |= newer.urls
             newer.say_goodbye("there is another link between the two")
