@@ -118,7 +118,8 @@ def test_addresses_that_are_known_work_beside_it(on_lan):
     assert documents[0].contents == documents[1].contents == {b"x"}
 
 
-def test_nothing_that_is_said_aloud_tells_who_is_there(on_lan, overheard, tmp_path):
+def test_nothing_that_is_said_aloud_tells_who_is_there(on_lan, overheard, monkeypatch):
+    monkeypatch.setattr(socket, "gethostname", lambda: "name-of-this-machine")
     key = Key.new()
     said = []
     for _ in range(2):
