@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 
 import pytest
@@ -139,6 +140,20 @@ def test_an_address_that_belongs_to_another_device_now(peers, cables, monkeypatc
     c.wait_synced("todo", DEADLINE)
     assert here.contents == {b"found"}
     assert all(len(one.urls) == 1 for one in c._connections)
+
+
+def test_an_attempt_that_is_ended_just_when_it_is_due_ends():
+    """Closing a peer whose last link went down at the same moment waited forever."""
+
+    async def run():
+        pausing = asyncio.ensure_future(links.Links.pause(None, 10.0, unless=(due := asyncio.Event())))
+        await asyncio.sleep(0)
+        due.set()
+        pausing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await pausing
+
+    asyncio.run(run())
 
 
 @pytest.mark.parametrize(

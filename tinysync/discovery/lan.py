@@ -161,7 +161,8 @@ class Lan:
                     for address, network in self._networks.items():
                         self._begin(address, network.announce_again())
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._look.wait(), LOOK_SECONDS)
+                    async with asyncio.timeout(LOOK_SECONDS):
+                        await self._look.wait()
         finally:
             await self._follow([], anew=False)
 

@@ -150,7 +150,9 @@ class Links:
     ) -> None:
         """Wait, unless something happens, or there is a hurry: then begin with short delays again."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for((unless or self._hurry).wait(), seconds)
+            # Not wait_for: in Python 3.11 a task that is cancelled just when the event comes would go on.
+            async with asyncio.timeout(seconds):
+                await (unless or self._hurry).wait()
             if backoff is not None:
                 backoff.reset()
 

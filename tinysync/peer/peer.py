@@ -423,7 +423,8 @@ class Peer:
         if self._finder is not None:
             began = asyncio.get_running_loop().time()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._finder.first_look(), timeout)
+                async with asyncio.timeout(timeout):
+                    await self._finder.first_look()
             if timeout is not None:
                 timeout = max(0.0, began + timeout - asyncio.get_running_loop().time())
         await wait_synced(
