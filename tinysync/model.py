@@ -53,7 +53,8 @@ class Change:
 class History:
     """How long the history of a structure is kept: so many days and so many megabytes, whichever is less.
 
-    A megabyte is 1,000,000 bytes of changes. What is older is let go when the op log is compacted, on opening.
+    A megabyte is 1,000,000 bytes of changes. What is older is let go when the op log is compacted: on opening,
+    after a day, and when it has grown by 4 MB or 8,000 changes.
     With 0 of either nothing is kept. Raises UsageError for what is not a number from 0 on.
     """
 

@@ -33,18 +33,28 @@ def replace_file(path: Path, data: bytes, durability: Durability, check: Callabl
     file is as it was, and no temporary file is left.
     """
     target = path.resolve()
-    temp = _write_beside(target, data)
+    temp = write_beside(target, data)
     try:
         if check is not None and not check():
             temp.unlink()
             return False
         _replace(temp, target)
     except BaseException:
-        _discard(temp)
+        discard(temp)
         raise
     if durability == "disk":
         sync_folder(target.parent)
     return True
+
+
+def put_in_place(temp: Path, target: Path) -> None:
+    """Give what ``write_beside`` wrote its name, on the disk too. Raise OSError; then it is gone."""
+    try:
+        _replace(temp, target)
+    except BaseException:
+        discard(temp)
+        raise
+    sync_folder(target.parent)
 
 
 def sync_file(descriptor: int) -> None:
@@ -73,7 +83,8 @@ def write_all(descriptor: int, data: bytes) -> None:
         written += os.write(descriptor, memoryview(data)[written:])
 
 
-def _write_beside(target: Path, data: bytes) -> Path:
+def write_beside(target: Path, data: bytes) -> Path:
+    """Write what ``target`` is to hold into a temporary file, onto the disk; return its path. Raise OSError."""
     # One fixed name: what a killed process left is swept by the next write.
     temp = target.with_name(f".{target.name}{TEMP_SUFFIX}")
     descriptor = _create(temp)
@@ -85,7 +96,7 @@ def _write_beside(target: Path, data: bytes) -> Path:
         finally:
             os.close(descriptor)
     except BaseException:
-        _discard(temp)
+        discard(temp)
         raise
     return temp
 
@@ -101,8 +112,8 @@ def _create(temp: Path) -> int:
     return os.open(temp, flags, 0o666)
 
 
-def _discard(temp: Path) -> None:
-    """Remove a temporary file because of an error, which matters more than one from here."""
+def discard(temp: Path) -> None:
+    """Remove a temporary file; an error from here does not matter, as what is left is swept some time."""
     with contextlib.suppress(OSError):
         temp.unlink()
 

@@ -13,7 +13,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
 from tinysync.errors import StorageError
-from tinysync.storage.atomic import replace_file
+from tinysync.storage.atomic import discard, put_in_place, write_beside
 from tinysync.storage.oplog_contract import State
 from tinysync.storage.past_files import (
     Chain,
@@ -26,7 +26,7 @@ from tinysync.storage.past_files import (
     write_past,
 )
 from tinysync.storage.records import encode_op
-from tinysync.storage.recovery import encode_snapshot, snapshot_name
+from tinysync.storage.recovery import encode_snapshot, is_snapshot, snapshot_name
 from tinysync.storage.versions import mark
 
 if TYPE_CHECKING:
@@ -54,7 +54,33 @@ class _Known:
     loose: list[tuple[int, OpRecord]] = field(default_factory=list)
 
 
-def compact(
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A snapshot that is on the disk, but not in its place yet.
+
+    ``everything`` is what the folder held when it was written, and ``covered`` the files of it that it replaces.
+    """
+
+    name: str
+    temp: Path
+    chain: Chain
+    everything: Contents
+    covered: set[str]
+
+    def fits(self, names: set[str]) -> bool:
+        """Whether the folder, which holds these files, is still the one that this is to go into.
+
+        Others may have compacted meanwhile, and swept away what they do not know.
+        """
+        known = {snapshot.name for snapshot in self.everything.snapshots}
+        return set(filter(is_snapshot, names)) == known and names >= self.chain.names | self.covered
+
+    def discard(self) -> None:
+        """Do without it; what it was to keep of the past is swept some time."""
+        discard(self.temp)
+
+
+def draft(
     folder: Path,
     everything: Contents,
     update: bytes,
@@ -62,23 +88,28 @@ def compact(
     *,
     retention: Retention | None,
     now_ms: int,
-) -> str:
-    """Replace the files that one update covers by a snapshot of it; return its name. Raise OSError.
+) -> Draft:
+    """Write a snapshot of one update, which is to replace the files that it covers. Raise OSError.
 
-    ``everything`` is what ``recovery.read_folder`` returned; the folder's lock is held.
+    ``everything`` is what ``recovery.read_folder`` returned. Until it is in its place nothing is replaced.
     """
     contents = everything.only(covered)
     chain = _keep_past(folder, contents, retention, now_ms)
     data = encode_snapshot(update, contents, now_ms, chain)
     name = snapshot_name(blake2b(data, digest_size=16).hexdigest())
-    replace_file(folder / name, data, "disk")
+    return Draft(name, write_beside(folder / name, data), chain, everything, set(contents.names))
+
+
+def finish(folder: Path, written: Draft) -> None:
+    """Put a snapshot in the place of what it replaces; the folder's lock is held, and it fits. Raise OSError."""
+    put_in_place(written.temp, folder / written.name)
     # What cannot be deleted now does no harm, and is deleted when the folder is opened again.
-    for old in contents.names:
+    for old in written.covered:
         with contextlib.suppress(OSError):
             (folder / old).unlink()
+    others = set(written.everything.names) - written.covered
     with contextlib.suppress(OSError):
-        sweep(folder, chain.names | everything.past_names(set(everything.names) - covered))
-    return name
+        sweep(folder, written.chain.names | written.everything.past_names(others))
 
 
 def is_past_due(folder: Path, contents: Contents, retention: Retention | None, now_ms: int) -> bool:

@@ -14,7 +14,7 @@ from tinysync.model import DeviceId
 from tinysync.storage.appending import AppendFile
 from tinysync.storage.atomic import TEMP_SUFFIX, replace_file
 from tinysync.storage.base import digest
-from tinysync.storage.compaction import compact, is_past_due
+from tinysync.storage.compaction import Draft, draft, finish, is_past_due
 from tinysync.storage.failures import storage_error, storage_errors
 from tinysync.storage.history import read_history
 from tinysync.storage.inspection import DEVICE_ID
@@ -29,6 +29,7 @@ from tinysync.storage.tailing import Tail
 from tinysync.storage.versions import mark
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from tinysync.storage.atomic import Durability
@@ -42,6 +43,8 @@ _UNREADABLE: Final = "See that the folder is there and readable."
 UNWRITABLE: Final = (
     "Make the folder writable for this program, or give track() another one by folder=, or persist=False."
 )
+_COMPACTING: Final = "write a snapshot into"
+_NOTHING_LOST: Final = "Nothing is lost: the op files are kept."
 _FULL: Final = "The change was not saved; see that the disk is there, writable and not full, and try again."
 
 
@@ -162,21 +165,47 @@ class FileOpLog:
 
         What others who have the structure open write to, or what was not read to its end, stays beside it.
         """
+        self._require_open()
+        with self._lock.held(PATIENCE):
+            written = self.begin_compaction()(update)
+            if self.end_compaction(written) and prepared is not None:
+                write_prepared(self._folder, written.name, update, prepared)
+
+    def begin_compaction(self) -> Callable[[bytes], Draft]:
+        """Begin what ``compact`` does in one go, with an update of what is there now.
+
+        Return a function that writes the update beside, in any thread, for ``end_compaction``; it raises
+        DocumentInUse if somebody has the folder's lock, and StorageError.
+        """
         session, tail = self._require_open()
-        doing = "write a snapshot into"
-        with (
-            storage_errors(doing, self._folder, "Nothing is lost: the op files are kept."),
-            self._lock.held(PATIENCE),
-        ):
+        with storage_errors(_COMPACTING, self._folder, _NOTHING_LOST):
             self._end()
-            live = live_sessions(self._folder, self._paths.readable, session)
-            contents = read_folder(self._folder, live)
-            covered = tail.covered(contents, live)
-            name = compact(self._folder, contents, update, covered, retention=self._retention, now_ms=_now_ms())
-            if prepared is not None:
-                write_prepared(self._folder, name, update, prepared)
-            tail.replaced(covered, name)
-            self._ended = {}
+        known = tail.known(session.name)
+
+        def write(update: bytes) -> Draft:
+            with storage_errors(_COMPACTING, self._folder, _NOTHING_LOST):
+                with self._lock.held(0):
+                    live = live_sessions(self._folder, self._paths.readable, session)
+                    contents = read_folder(self._folder, {*live, session.name})
+                    covered = known.covered(contents, live)
+                return draft(self._folder, contents, update, covered, retention=self._retention, now_ms=_now_ms())
+
+        return write
+
+    def end_compaction(self, written: Draft) -> bool:
+        """Put what was written beside in place; return False if somebody else has compacted meanwhile.
+
+        Raise DocumentInUse at once if somebody has the folder's lock, and StorageError.
+        """
+        _, tail = self._require_open()
+        with storage_errors(_COMPACTING, self._folder, _NOTHING_LOST), self._lock.held(0):
+            if not written.fits({entry.name for entry in self._folder.iterdir()}):
+                written.discard()
+                return False
+            finish(self._folder, written)
+            tail.replaced(written.covered, written.name)
+            self._ended = {name: end for name, end in self._ended.items() if name not in written.covered}
+            return True
 
     def past(self) -> Past:
         """Return the records that are kept. Raise StorageError."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tinysync.storage.atomic import sync_file
@@ -16,6 +17,31 @@ if TYPE_CHECKING:
 
     from tinysync.storage.records import OpRecord
     from tinysync.storage.recovery import Contents
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a session had read and written at a moment: op files of others up to their ends, snapshots, its own."""
+
+    session: str
+    ends: dict[str, int]
+    snapshots: set[str]
+    own: set[str]
+
+    def covered(self, contents: Contents, live: Collection[str]) -> set[str]:
+        """Return the files that a snapshot of all that may replace: what others are not just writing to.
+
+        ``contents`` is what is there now, ``live`` are the other sessions; the folder's lock is held.
+        """
+        return self.snapshots.intersection(contents.names) | {
+            name for name, end in contents.ends.items() if self._is_whole(name, end, live)
+        }
+
+    def _is_whole(self, name: str, end: int, live: Collection[str]) -> bool:
+        session = session_of(name)
+        if session == self.session:
+            return name in self.own
+        return session not in live and self.ends.get(name, 0) == end
 
 
 class Tail:
@@ -54,14 +80,9 @@ class Tail:
             records += self._read()
         return records
 
-    def covered(self, contents: Contents, live: Collection[str]) -> set[str]:
-        """Return the files that a snapshot may replace: wholly read, and without a living session but one's own.
-
-        ``contents`` is what is there now; the folder's lock is held.
-        """
-        dead = {name: end for name, end in contents.ends.items() if session_of(name) not in live}
-        whole = {name for name, end in dead.items() if name in self.own or self.ends.get(name, 0) == end}
-        return whole | self.snapshots.intersection(contents.names)
+    def known(self, session: str) -> Known:
+        """Return what has been read and written so far; the session's op file is closed."""
+        return Known(session, dict(self.ends), set(self.snapshots), set(self.own))
 
     def replaced(self, names: set[str], snapshot: str) -> None:
         """Note that a snapshot of one's own took the place of files."""

@@ -18,6 +18,7 @@ from tinysync.storage.yaml_dump import register_plain_types
 from tinysync.tracked.dicts import DictWrapper
 from tinysync.tracked.lists import ListWrapper
 from tinysync.tracked.sets import SetWrapper
+from tinysync.tracker.compacting import Compacting
 from tinysync.tracker.view import View
 from tinysync.tracker.watching import FileWatch
 
@@ -30,13 +31,13 @@ if TYPE_CHECKING:
     from tinysync.storage.atomic import Durability
     from tinysync.storage.format import Format
     from tinysync.storage.names import Paths
-    from tinysync.storage.oplog_contract import Opened, OpLog, Past
+    from tinysync.storage.oplog_contract import Opened, Past
     from tinysync.storage.plain import Vocabulary
     from tinysync.tracker.replica import Replica
 
 COMPACT_BYTES: Final = 1024 * 1024
 COMPACT_RECORDS: Final = 2000
-"""The op log is compacted on opening when it is over one of these."""
+"""The op log is compacted on opening when it is over one of these; see ``compacting`` for later."""
 
 
 register_plain_types([DictWrapper], [ListWrapper], [SetWrapper])
@@ -59,9 +60,10 @@ class Disk:
         self._paths = paths
         self.vocabulary = vocabulary
         self._lock = FolderLock(paths.state)
-        self._log: OpLog = FileOpLog(paths, durability, retention(history or History()), self._lock)
+        self._log = FileOpLog(paths, durability, retention(history or History()), self._lock)
         readable = ReadableFile(paths, file_format, vocabulary, durability)
         self.view = View(paths, readable, vocabulary, self._log, self._lock)
+        self._compacting = Compacting(self._log, self.view, self._lock)
         self._watch: FileWatch | None = None
         self.device = DeviceId("")
         """The id of this device, once the op log is open."""
@@ -101,6 +103,7 @@ class Disk:
         """Add the updates of a transaction to the op log; raises StorageError."""
         del ops
         self.append(origin, replica.document.engine.client_id, updates, meta)
+        self._compacting.note(replica, updates)
 
     def append(
         self,
@@ -155,6 +158,7 @@ class Disk:
         """Give the place free as it is."""
         if self._watch is not None:
             self._watch.close()
+        self._compacting.stop()
         self.view.close()
         self._log.close()
 

@@ -273,7 +273,7 @@ class Tracker:
         """Return the versions that are kept, the newest first: one for each transaction, hand edit and delivery.
 
         How long they are kept is the ``history=`` of ``track``: by default 30 days or 10 MB of changes, whichever
-        is less, and in any case those since the op log was last compacted, on opening. Their numbers are those of
+        is less, and in any case those since the op log was last compacted. Their numbers are those of
         this device, and stay the same when it is reopened. Raises UsageError for a structure without an op log
         (in memory, or in a format without a document), and StorageError if the files cannot be read.
         """

@@ -1,0 +1,130 @@
+"""Compacting the op log of a structure while it is open, when it has outgrown its bounds.
+
+The program waits only while the state is taken out of the document, and while files change their names. What takes
+long is done in between, in a thread: reading the op log, seeing what is kept of the past, writing the snapshot.
+Whatever ends it, and whoever has the folder open too, there is always either what was there or the snapshot.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import weakref
+from typing import TYPE_CHECKING, Final
+
+from tinysync.errors import DocumentInUse, StorageError
+
+if TYPE_CHECKING:
+    from tinysync.storage.compaction import Draft
+    from tinysync.storage.lock import FolderLock
+    from tinysync.storage.oplog import FileOpLog
+    from tinysync.tracker.replica import Replica
+    from tinysync.tracker.view import View
+
+logger = logging.getLogger("tinysync")
+
+BYTES: Final = 4 * 1024 * 1024
+RECORDS: Final = 8_000
+"""The op log is compacted when it has grown by one of these since it was compacted or opened, ..."""
+
+RECORD_BYTES: Final = 100
+SHARE: Final = 2
+"""... and by so many times the size of the last snapshot, a record counting as so many bytes at least, ..."""
+
+AGE: Final = 86_400.0
+"""... or has grown and so many seconds have passed: what is too old of the past is let go then."""
+
+_PAUSE: Final = 0.1
+_PATIENCE: Final = 30.0
+"""Seconds for which a snapshot that is written waits until nobody has the folder's lock, and between two looks."""
+
+
+class Compacting:
+    """Watches how an op log grows, and compacts it; used under the structure's lock."""
+
+    def __init__(self, log: FileOpLog, view: View, lock: FolderLock) -> None:
+        self._log = log
+        self._view = view
+        self._lock = lock
+        self._bytes = self._records = 0
+        """How much the op log has grown."""
+        self._least = 0
+        self._since = time.monotonic()
+        self._thread: threading.Thread | None = None
+        self._writing = threading.Lock()
+        """Held while files are written without the structure's lock."""
+        self._stopped = threading.Event()
+
+    def note(self, replica: Replica, updates: list[bytes]) -> None:
+        """Note a record that was added, and begin to compact if it is time."""
+        self._records += 1
+        self._bytes += sum(map(len, updates))
+        if self._is_due() and self._thread is None and not self._stopped.is_set():
+            # Who drops a structure without closing it wants it gone.
+            reference = weakref.ref(replica)
+            thread = threading.Thread(target=self._run, args=[reference], name="tinysync-compact", daemon=True)
+            self._thread = thread
+            try:
+                thread.start()
+            except RuntimeError:  # an interpreter that is about to end begins no threads
+                self._thread = None
+
+    def _is_due(self) -> bool:
+        if self._bytes <= BYTES and self._records <= RECORDS:
+            return time.monotonic() - self._since > AGE
+        return self._bytes + RECORD_BYTES * self._records >= self._least
+
+    def stop(self) -> None:
+        """Write nothing any more; what is being written is finished, or as if it had not been begun."""
+        self._stopped.set()
+        with self._writing:
+            pass
+
+    # --- in the thread -------------------------------------------------------------------------------------
+
+    def _run(self, reference: weakref.ref[Replica]) -> None:
+        try:
+            replica = reference()
+            if replica is not None:
+                self._compact(replica)
+        except (DocumentInUse, StorageError) as error:
+            if not self._stopped.is_set():
+                logger.warning("%s It is tried again when the op log has grown as much once more.", error)
+        finally:
+            self._thread = None
+
+    def _compact(self, replica: Replica) -> None:
+        with replica.reading():
+            self._bytes = self._records = 0
+            self._since = time.monotonic()
+            if self._stopped.is_set() or not replica.document.is_complete():
+                return
+            write = self._log.begin_compaction()
+            (update,) = replica.document.diff()
+        self._least = SHARE * len(update)
+        with self._writing:
+            if self._stopped.is_set():
+                return
+            written = write(update)
+        deadline = time.monotonic() + _PATIENCE
+        while not self._end(replica, written):
+            if time.monotonic() > deadline:
+                written.discard()
+                return
+            self._stopped.wait(_PAUSE)
+
+    def _end(self, replica: Replica, written: Draft) -> bool:
+        """Put the snapshot in its place; return False if the folder is locked just now."""
+        with replica.reading():
+            if self._stopped.is_set():
+                written.discard()
+                return True
+            try:
+                with self._lock.held(0):
+                    up_to_date = self._view.is_up_to_date()
+                    if self._log.end_compaction(written) and up_to_date:
+                        self._view.still_up_to_date()
+            except DocumentInUse:
+                return False
+        return True
