@@ -32,7 +32,7 @@ from tinysync.errors import (
     UsageError,
 )
 from tinysync.group import Key, pair
-from tinysync.model import Change, History, HistoryEntry, Left, Undone
+from tinysync.model import NOTHING, Change, Conflict, History, HistoryEntry, Left, Undone
 from tinysync.peer import Peer
 from tinysync.protocol.limits import Limits
 from tinysync.serving import Serving, serve
@@ -54,11 +54,13 @@ from tinysync.tracker.streaming import ChangeStream
 
 __all__ = [
     "JSON",
+    "NOTHING",
     "YAML",
     "BadUpdate",
     "Change",
     "ChangeStream",
     "ChangesMissed",
+    "Conflict",
     "DamagedFileWarning",
     "DetachedWarning",
     "DeviceStatus",

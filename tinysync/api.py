@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, TypeVar, Unpack, overload
 
 from tinysync.errors import InvalidName, KindMismatch, UsageError
-from tinysync.model import History
+from tinysync.model import Conflict, History
 from tinysync.peer import Peer
 from tinysync.peer.common import common_peer
 from tinysync.storage.format import Format
@@ -46,6 +46,7 @@ class Options(TypedDict, total=False):
     """The keyword options of ``track``."""
 
     callback: Callback | None
+    conflict_callback: Callable[[Conflict], object] | None
     persist: bool | Format | type[Format]
     folder: str | os.PathLike[str]
     sync: bool | str | Peer | None
@@ -87,6 +88,7 @@ def track(
     name: str | None = None,
     *,
     callback: Callback | None = None,
+    conflict_callback: Callable[[Conflict], object] | None = None,
     persist: bool | Format | Storage | type[Format | Storage] = True,
     folder: str | os.PathLike[str] = ".",
     sync: bool | str | Peer | None = None,
@@ -109,6 +111,8 @@ def track(
       gives the same object; a callback that is given then is called too.
     callback: called with a ``Change`` after each change, wherever it came from, or with a list of several that
       were made at once.
+    conflict_callback: called with a ``Conflict`` when this device and another turn out to have written the same
+      place without knowing of each other's write, after the callback; see ``tracker(x).conflicts()``.
     persist: how it is kept, a class or an instance: YAML (the same as True), JSON, or a Format of your own; these
       may be exchanged from one run to the next. Pickle and UnsafeYAML hold any Python objects, can execute code
       when they are loaded, and cannot be synced. SQLite and Shelve, or a Storage of your own, are for larger data:
@@ -130,11 +134,10 @@ def track(
     KindMismatch, DocumentInUse, UnreadableFile and StorageError; then nothing was changed. UsageError if the peer
     is closed, or shares another structure of this name, and for sync=True without a key.
     """
-    if callback is not None and not callable(callback):
-        raise UsageError(f"callback= must be a function that takes the changes, not {callback!r}")
+    _check_callbacks(callback, conflict_callback)
     _check_options(name, sync, durability, history)
     keeper = _keeper(persist, name)
-    if sync:
+    if sync or conflict_callback is not None:
         _check_can_sync(keeper)
     suffix = keeper.suffix if keeper is not None else YAML.suffix
     schema = _schema_of(structure, keeper)
@@ -151,6 +154,7 @@ def track(
                 paths=paths,
                 version=version,
                 callback=callback,
+                conflict_callback=conflict_callback,
                 dispatch=dispatch or running_loop_dispatch(),
                 durability=durability,
                 history=history,
@@ -169,8 +173,7 @@ def track(
             replica = known
             check_same(replica, structure, version)
             _check_same_class(replica, schema)
-            if callback is not None:
-                replica.notifier.add(callback)
+            replica.add_callbacks(callback, conflict_callback)
     if sync:
         try:
             _share(replica, sync)
@@ -200,6 +203,13 @@ def _check_same_class(replica: Replica, schema: Schema | None) -> None:
             f"{replica.name!r} is open as a {is_open.__name__}, but a {given.__name__} was given to track(); close"
             " it first, or give the same (tracker(x).root is the dict behind a dataclass)"
         )
+
+
+def _check_callbacks(callback: object, conflict_callback: object) -> None:
+    if callback is not None and not callable(callback):
+        raise UsageError(f"callback= must be a function that takes the changes, not {callback!r}")
+    if conflict_callback is not None and not callable(conflict_callback):
+        raise UsageError(f"conflict_callback= must be a function that takes a Conflict, not {conflict_callback!r}")
 
 
 def _check_options(name: object, sync: object, durability: object, history: object) -> None:

@@ -142,3 +142,55 @@ class Delivered:
     error: Exception | None = None
     new: bool = True
     """Whether some of what is pending was not known before; only then is it passed on to other devices."""
+
+
+class Nothing(Enum):
+    """Stands where no value is: what was there is deleted."""
+
+    NOTHING = "NOTHING"
+
+    def __repr__(self) -> str:
+        return self.value
+
+
+NOTHING: Final = Nothing.NOTHING
+"""In a ``Conflict``: the entry was deleted, or there was none."""
+
+ConflictKind = Literal["value", "move"]
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """Two devices wrote the same place without knowing of each other's write, and one of the two took effect.
+
+    path: leads to the place at the time it was found: an entry of a dict, an element of a list; for a set the
+      element is the last step.
+    kind: 'value', or 'move': both moved one element of a list, and the values are the indices it was moved to.
+    lost: what did not take effect, as a plain copy; NOTHING if it was a deletion.
+    kept: what did.
+    lost_device: the name of the device that wrote what was lost; of others, the one that brought it, which made it
+      unless it passed it on.
+    kept_device: the same for what was kept. Both are empty where no name is known.
+    lost_here: whether it was this device's write that was lost.
+    when: the time at which this device found it, in local time.
+    """
+
+    path: Path
+    kind: ConflictKind
+    lost: Any
+    kept: Any
+    lost_device: str
+    kept_device: str
+    lost_here: bool
+    when: datetime
+    _restore: Callable[[], None] = field(repr=False, compare=False)
+
+    def restore(self) -> None:
+        """Write what was lost back, as a new change: it is saved, synced and can be undone like any other.
+
+        Containers on the way that are gone are made anew; an element that was deleted from a list comes back. Of a
+        container that this device had removed, what others wrote into it comes back. What is the same already is
+        not touched. Raises UsageError if there is no place for it any more, or, for an element of a list, inside a
+        transaction that has changed something; and what any change raises.
+        """
+        self._restore()

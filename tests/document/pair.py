@@ -41,6 +41,11 @@ class Pair:
     def loser(self):
         return self.b if self._winner == "a-wins" else self.a
 
+    @property
+    def first(self):
+        """The one that hears of the other first."""
+        return self.a if self._first == "a-first" else self.b
+
     def exchange(self):
         """Bring both up to date; return the structure that both show."""
         one, other = (self.a, self.b) if self._first == "a-first" else (self.b, self.a)

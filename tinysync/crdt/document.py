@@ -15,13 +15,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from tinysync.crdt.check import check_state_vector, check_update, count_deleted
+from tinysync.crdt.clashes import Clash, Clashes, RemovedHere
 from tinysync.crdt.digest import CellDigest
 from tinysync.crdt.engine import META, Applied, Engine, engine_failures
 from tinysync.crdt.entries import root_id, root_reference
 from tinysync.crdt.ids import HOURS_AHEAD, SEED_CLIENTS, new_client_id, seed_version
 from tinysync.crdt.node import Node, detach_content, node_of
 from tinysync.crdt.ops import Op, Put, Reorder, Splice
-from tinysync.crdt.parents import Parents
+from tinysync.crdt.overtaken import Overtaken, Writes
+from tinysync.crdt.parents import Parents, SeenEntry
 from tinysync.crdt.patching import Patch, Patcher, Touched
 from tinysync.crdt.pending import Pending
 from tinysync.crdt.prepared import Prepared, lists_of, overrides_of, rows_of, sort_keys, unpack_prepared
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
 
     from tinysync.crdt.check import UpdateInfo
     from tinysync.crdt.parents import Places
-    from tinysync.crdt.sequence import Slot
+    from tinysync.crdt.sequence import Identity, Slot
     from tinysync.model import Kind
 
 RENEW_AFTER: Final = 3600.0
@@ -58,6 +60,11 @@ class Received:
     """The updates without those that were dropped because too many wait for others: these are to be logged."""
     touched: list[Touched] = field(default_factory=list)
     """The places that others wrote to, once it shows."""
+    from_log: bool = False
+    """Whether another process of this device had received them."""
+    overtaken: Overtaken = field(default_factory=Overtaken)
+    clashes: list[Clash] = field(default_factory=list)
+    """What was written here and elsewhere at once, once it shows."""
 
 
 @dataclass(slots=True)
@@ -95,12 +102,16 @@ class Document:
         self._stamp_time = 0
         self._touched: set[str] = set()
         self._moved: set[str] = set()
+        self.own: set[int] = set()
+        """The client ids under which this device has written."""
+        self.removed_here = RemovedHere()
         self._begin_engine(Engine(new_client_id(0)))
 
     def _begin_engine(self, engine: Engine, places: Places | None = None) -> None:
         self.engine = engine
         self._parents = Parents(self._beyond, places)
         self._parents.own.add(engine.client_id)
+        self.writes = Writes(self.own, self._parents, engine)
         self._digest: CellDigest | None = None
         _documents.add(self)
 
@@ -386,6 +397,7 @@ class Document:
             self.renew_client_id()
         self._renew_wanted = False
         self._edited = True
+        self.own.add(self.engine.client_id)
 
     def was_forked(self) -> None:
         """Take a new client id at the next edit: the process that was forked goes on with the old one."""
@@ -397,6 +409,7 @@ class Document:
         engine = Engine(new_client_id(max(self._highest_session, self.engine.client_id)))
         engine.apply([self.engine.diff()], self.sequences)
         self.engine = engine
+        self.writes = Writes(self.own, self._parents, engine)
         self._digest = None
         self._edited = False
         self._renewed_at = time.monotonic()
@@ -418,8 +431,13 @@ class Document:
             self._check_own_blocks(infos.values())
             self._settle_moved_lists()
             parked = self._pending.updates.copy()
+            # Who has not written anything cannot have lost it.
+            seen: list[SeenEntry] | None = [] if self.own else None
+            self._parents.seen = seen
             ready = self._take_ready(infos, trusted=trusted)
-            applied = self._apply(ready)
+            applied = self._apply(ready, note_deleted=seen is not None)
+            overtaken = Overtaken() if seen is None else self.writes.overtaken(seen, applied)
+            self._parents.seen = None
         self._note_sessions(infos.values())
         still_parked = self._pending.updates
         return Received(
@@ -427,6 +445,8 @@ class Document:
             new=applied.events > 0 or not parked.keys() >= still_parked.keys(),
             pending=not ready.keys() >= infos.keys(),
             kept=[update for update in updates if update in ready or update in still_parked],
+            from_log=trusted,
+            overtaken=overtaken,
         )
 
     def _check_written_meta(self, info: UpdateInfo) -> None:
@@ -458,8 +478,9 @@ class Document:
             self._pending.forget_clocks()
         return ready
 
-    def _apply(self, ready: dict[bytes, UpdateInfo]) -> Applied:
-        return self.engine.apply(ready, {list_id for info in ready.values() for list_id in info.lists})
+    def _apply(self, ready: dict[bytes, UpdateInfo], *, note_deleted: bool = False) -> Applied:
+        lists = {list_id for info in ready.values() for list_id in info.lists}
+        return self.engine.apply(ready, lists, note_deleted=note_deleted)
 
     def _clocks(self) -> dict[int, int]:
         return check_state_vector(self.engine.state_vector())
@@ -487,11 +508,22 @@ class Document:
 
     def show(self, received: Received) -> list[Patch]:
         """Patch the live containers by what was received; return the patches, in the order they were made."""
-        patcher = Patcher(self)
+        clashes = Clashes(self, received.overtaken, removals=not received.from_log) if self.own else None
+        patcher = Patcher(self, clashes=clashes)
         with engine_failures("on what came from another device"):
             patches = patcher.show(received.applied)
+            if clashes is not None:
+                received.clashes = clashes.found(received.applied)
         received.touched = patcher.touched
         return patches
+
+    def index_of(self, node: Node, identity: Identity) -> int | None:
+        """Return where an element of a list that shows is now, or None if it was deleted."""
+        sequence = self.sequence(node.id)
+        with self.engine.reading():
+            sequence.identify(self.engine)
+            anchors = sequence.anchors(self.engine)
+        return next((index for index, slot in enumerate(anchors) if slot.identity == identity), None)
 
     def elements(self, node: Node) -> list[Slot]:
         """Return the elements of a list that shows, in their order."""

@@ -43,6 +43,8 @@ class Applied:
     cells: dict[str, dict[str, Any]] = field(default_factory=lambda: {name: {} for name in CELL_ROOTS})
     deltas: list[tuple[str, Delta]] = field(default_factory=list)
     events: int = 0
+    deleted: list[bytes] = field(default_factory=list)
+    """The ranges of elements that the engine deleted, encoded, if they were asked for."""
 
 
 class HalfApplied(BadUpdate):
@@ -64,6 +66,7 @@ class Engine:
         self._arrays: dict[str, Any] = {}
         self._array_subscriptions: list[Any] = []
         self._applied: Applied | None = None
+        self._notes_deleted = False
         self._changes: set[tuple[str, str]] | None = None
         self.txn: Any = self._doc.create_transaction()
         self.maps: dict[str, Any] = {name: self._doc.get_or_insert_map(self.txn, name) for name in MAP_ROOTS}
@@ -85,6 +88,8 @@ class Engine:
             self._updates.append(event.update)
         else:
             self._applied.events += 1
+            if self._notes_deleted:
+                self._applied.deleted.append(event.delete_set)
 
     def _end(self) -> None:
         txn, self.txn = self.txn, None
@@ -197,6 +202,11 @@ class Engine:
         cells = self.maps[root]
         return cells.get(self.txn, key) if cells.has(self.txn, key) else ABSENT
 
+    def keys(self, root: str) -> Iterator[str]:
+        """Return the keys of a root that have a cell."""
+        keys: Iterator[str] = self.maps[root].keys(self.txn)
+        return keys
+
     def items(self, root: str) -> list[tuple[str, Any]]:
         """Return all raw cells of a root."""
         cells = self.maps[root]
@@ -245,13 +255,16 @@ class Engine:
             update: bytes = self._doc.get_update(self.txn, state_vector)
             return update
 
-    def apply(self, updates: Iterable[bytes], new_lists: Iterable[str] = ()) -> Applied:
+    def apply(
+        self, updates: Iterable[bytes], new_lists: Iterable[str] = (), *, note_deleted: bool = False
+    ) -> Applied:
         """Apply checked updates, in order, and return what they changed.
 
         ``new_lists`` names the lists that the updates begin. Raises HalfApplied if the engine refuses one, and
         EngineFailure if it panics.
         """
         self._watch(new_lists)
+        self._notes_deleted = note_deleted
         applied = self._applied = Applied()
         subscriptions = [self.maps[name].observe(_cell_collector(applied.cells[name])) for name in CELL_ROOTS]
         try:

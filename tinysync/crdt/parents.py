@@ -22,7 +22,7 @@ from tinysync.crdt.ids import SEED_CLIENTS
 from tinysync.errors import BadUpdate, EngineFailure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container
+    from collections.abc import Callable, Collection, Container, Iterator
 
     from tinysync.crdt.blocks import Blocks, Id
     from tinysync.crdt.check import UpdateInfo
@@ -33,6 +33,18 @@ _LIST, _ENTRY, _META = 0, 1, 2
 _SORT: Final = 3
 """The bits of a place that tell which of these it is; the others are a digest, with a secret of the device."""
 _META_NAME: Final = bytes([len(META)]) + META.encode()
+
+
+class SeenEntry(NamedTuple):
+    """A block of an entry that is new: where, which element, made upon which one, and its content."""
+
+    place: int
+    client: int
+    clock: int
+    left: Id | None
+    kind: int
+    update: bytes
+    content: int
 
 
 class _Runs:
@@ -77,6 +89,8 @@ class Parents:
         """Whether the engine may hold more."""
         self.own: set[int] = set()
         """Client ids under which the program writes into the engine."""
+        self.seen: list[SeenEntry] | None = None
+        """The entries that are written by the updates that are sorted out; None: nobody wants to know."""
 
     def sort_out(self, updates: dict[bytes, UpdateInfo], refused: Container[bytes] = ()) -> list[bytes]:
         """Note where the blocks of updates lie that are applied next; take those out that do not fit the document.
@@ -103,11 +117,20 @@ class Parents:
     def _place(self, update: bytes, info: UpdateInfo) -> None:
         """Note where the blocks of an update lie; raises BadUpdate if one cannot, and then notes nothing."""
         batch, self._before = self._before, {}
+        seen = self.seen
+        count = 0 if seen is None else len(seen)
         try:
             self._check_beginnings(info)
             for block in in_order(update, info, self._ends):
-                self._add(block, self._place_of(block))
+                place = self._place_of(block)
+                self._add(block, place)
+                if seen is not None and place & _SORT == _ENTRY:
+                    last = block.block_end - 1
+                    entry = SeenEntry(place, block.client, last, block.left, block.kind, update, block.content)
+                    seen.append(entry)
         except BaseException:
+            if seen is not None:
+                del seen[count:]
             self._restore(self._before)
             self._before = {}
             raise
@@ -172,6 +195,29 @@ class Parents:
                 runs.ends[-1] = end
             self._ends[client] = end
 
+    def entries(self, client: int, clock: int, end: int) -> Iterator[tuple[int, int]]:
+        """Return the places of the entries that a client wrote in a range, with the last clock at each."""
+        if end > self._ends.get(client, 0):
+            self._catch_up()
+        runs = self._runs.get(client)
+        index = 0 if runs is None else bisect_right(runs.ends, clock)
+        while runs is not None and clock < end and index < len(runs.ends):
+            clock = min(end, runs.ends[index])
+            if runs.places[index] & _SORT == _ENTRY:
+                yield runs.places[index], clock - 1
+            index += 1
+
+    def last_written(self, clients: Collection[int], places: Collection[int]) -> Iterator[tuple[int, Id]]:
+        """Return the last element that each of some clients wrote at each of some places."""
+        self._is_behind = True
+        self._catch_up()
+        for client in clients:
+            runs = self._runs.get(client)
+            if runs is not None:
+                last = {place: end for place, end in zip(runs.places, runs.ends, strict=True) if place in places}
+                for place, end in last.items():
+                    yield place, (client, end - 1)
+
     def _catch_up(self) -> None:
         """Take in the program's own edits since the last time."""
         if not self._is_behind:
@@ -197,3 +243,8 @@ class Parents:
         self._catch_up()
         runs = [(client, each.ends.tobytes(), each.places.tobytes()) for client, each in self._runs.items()]
         return Places(self._secret, [run for run in runs if run[1]])
+
+    def entry_place(self, root: str, key: str) -> int:
+        """Return what stands for the place of an entry."""
+        name, text = root.encode(), key.encode()
+        return self._named(b"".join((b"\x01", write_varint(len(name)), name, write_varint(len(text)), text)))

@@ -27,9 +27,10 @@ from tinysync.errors import BadUpdate
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from tinysync.crdt.clashes import Clashes
     from tinysync.crdt.document import Document
     from tinysync.crdt.engine import Delta
-    from tinysync.crdt.sequence import Sequence, Slot
+    from tinysync.crdt.sequence import Identity, Sequence, Slot
 
 
 @dataclass(slots=True)
@@ -64,7 +65,8 @@ class _ListChange:
     steps: list[tuple[int, int, list[Slot]]] = field(default_factory=list)
     """(index, elements deleted there, slots inserted there)."""
     assigned: set[tuple[int, int]] = field(default_factory=set)
-    moved: set[tuple[int, int]] = field(default_factory=set)
+    arrived: list[Slot] = field(default_factory=list)
+    """The ats that were inserted."""
 
 
 def same_scalar(one: Any, other: Any) -> bool:
@@ -75,8 +77,11 @@ def same_scalar(one: Any, other: Any) -> bool:
 class Patcher:
     """Makes one batch of updates show; containers of ``known`` nodes are used again where they show."""
 
-    def __init__(self, document: Document, known: dict[str, Node] | None = None) -> None:
+    def __init__(
+        self, document: Document, known: dict[str, Node] | None = None, clashes: Clashes | None = None
+    ) -> None:
         self.document = document
+        self.clashes = clashes
         self._known = known or {}
         self.engine = document.engine
         self.patches: list[Patch] = []
@@ -182,6 +187,8 @@ class Patcher:
     def _drop(self, value: Any) -> list[Removed]:
         """Detach a container, and those inside it, that an update removed; return what they held."""
         removed: list[Removed] = []
+        if self.clashes is not None:
+            self.clashes.begin_drop()
         self._drop_into(removed, value)
         return removed
 
@@ -198,6 +205,10 @@ class Patcher:
             left = {t for t in texts if any(self.engine.has(layer, f"{node.id}/{t}") for layer in LAYERS)}
             if left:
                 self.document.hidden.setdefault(node.id, set()).update(left)
+                if self.clashes is not None:
+                    self.clashes.left_in(node, [t for t in left if self.engine.has("c", f"{node.id}/{t}")])
+        elif self.clashes is not None:
+            self.clashes.left_in_list(node)
         if node.kind != "set":
             for item in node.container.values() if node.kind == "dict" else node.container:
                 self._drop_into(removed, item)
@@ -234,12 +245,17 @@ class Patcher:
             if old is not ABSENT:
                 old_key = stored_key(container, old_key)
                 dict.__delitem__(container, old_key)
-                self.patches.append(Patch(node, "__delitem__", (old_key,), old, removed))
+                self._note_entry(node, text, Patch(node, "__delitem__", (old_key,), old, removed), ABSENT)
             return
         if node.absent is not None:
             node.absent.discard(text)
         dict.__setitem__(container, key, value)
-        self.patches.append(Patch(node, "__setitem__", (key, value), old, removed))
+        self._note_entry(node, text, Patch(node, "__setitem__", (key, value), old, removed), value)
+
+    def _note_entry(self, node: Node, text: str, patch: Patch, new: Any) -> None:
+        self.patches.append(patch)
+        if self.clashes is not None:
+            self.clashes.entry(node, text, patch.args[0], patch.old, new)
 
     def _retype_key(self, node: Node, key: Any) -> None:
         """Let an entry have the key that is shown, where it is there under an equal key (1 for 1.0)."""
@@ -262,7 +278,7 @@ class Patcher:
             if old in container:
                 old = stored_key(container, old)
                 set.discard(container, old)
-                self.patches.append(Patch(node, "discard", (old,)))
+                self._note_entry(node, text, Patch(node, "discard", (old,), old), ABSENT)
             return
         if node.absent is not None:
             node.absent.discard(text)
@@ -272,7 +288,7 @@ class Patcher:
             self.patches.append(Patch(node, "discard", (stored,)))
         if element not in container:
             set.add(container, element)
-            self.patches.append(Patch(node, "add", (element,)))
+            self._note_entry(node, text, Patch(node, "add", (element,)), element)
 
     # --- lists ---------------------------------------------------------------------------------------------
 
@@ -284,11 +300,12 @@ class Patcher:
             sequence = self.document.sequence(list_id)
             if list_id not in changes:
                 change = changes[list_id] = _ListChange()
-                if sequence.ats or list_id in moved:
+                # Of elements that go, it matters who assigned to them.
+                if sequence.ats or list_id in moved or (sequence.overrides and self.clashes and _deletes(delta)):
                     change.before = sequence.anchors(self.engine)
             steps = _steps(sequence, delta)
             changes[list_id].steps += steps
-            changes[list_id].moved.update(slot.at.identity for _, _, new in steps for slot in new if slot.at)
+            changes[list_id].arrived += [slot for _, _, new in steps for slot in new if slot.at]
             self.document.note_stamps(sequence)
             self.document.list_touched(list_id)
         for key, cell in applied.cells["o"].items():
@@ -311,23 +328,27 @@ class Patcher:
             self._rearrange(node, sequence, change.before)
         if change.steps:
             self.touched.append((node, None))
-        if change.moved:
-            moved = [slot for slot in sequence.anchors(self.engine) if slot.identity in change.moved]
+        if change.arrived:
+            identities = {slot.at.identity for slot in change.arrived if slot.at}
+            moved = [slot for slot in sequence.anchors(self.engine) if slot.identity in identities]
             self.touched += [(node, (slot,)) for slot in moved]
+            if self.clashes is not None:
+                self.clashes.moved(node, sequence, change.arrived)
         if change.assigned:
             for index, slot in enumerate(sequence.anchors(self.engine)):
                 if slot.identity is None:
                     sequence.identify(self.engine)
                 if slot.identity in change.assigned:
                     self.touched.append((node, slot))
-                    self._assign(node, index, sequence.value(slot, self.engine))
+                    self._assign(node, index, sequence.value(slot, self.engine), slot.identity)
 
     def _rearrange(self, node: Node, sequence: Sequence, before: list[Slot]) -> None:
         after = sequence.anchors(self.engine)
         staying = set(map(id, after))
         for index in range(len(before) - 1, -1, -1):
             if id(before[index]) not in staying:
-                self._delete(node, index)
+                identity = before[index].identity
+                self._delete(node, index, identity if identity in sequence.overrides else None)
         now = [slot for slot in before if id(slot) in staying]
         known = set(map(id, now))
         for index, slot in enumerate(after):
@@ -342,16 +363,19 @@ class Patcher:
                 now.insert(index, slot)
                 self._insert(node, index, sequence.value(slot, self.engine))
 
-    def _delete(self, node: Node, index: int) -> None:
+    def _delete(self, node: Node, index: int, assigned: Identity | None = None) -> None:
+        """Delete an element; ``assigned``: its identity, if what was assigned to it is left."""
         old = list.pop(node.container, index)
         self.patches.append(Patch(node, "__delitem__", (index,), old, self._drop(old)))
+        if self.clashes is not None:
+            self.clashes.element(node, index, old, ABSENT, assigned)
 
     def _insert(self, node: Node, index: int, value: Any) -> None:
         live = self._live_value(value, node, None, "", "c")
         list.insert(node.container, index, live)
         self.patches.append(Patch(node, "insert", (index, live)))
 
-    def _assign(self, node: Node, index: int, value: Any) -> None:
+    def _assign(self, node: Node, index: int, value: Any, identity: Identity) -> None:
         old = node.container[index]
         child = node_of(old)
         if isinstance(value, Reference) and child is not None:
@@ -363,6 +387,8 @@ class Patcher:
         live = self._live_value(value, node, None, "", "c")
         list.__setitem__(node.container, index, live)
         self.patches.append(Patch(node, "__setitem__", (index, live), old, removed))
+        if self.clashes is not None:
+            self.clashes.element(node, index, old, live, identity)
 
     def _show_root_list(self) -> None:
         """Another version's default list, or the one that somebody edited, takes the root's place."""
@@ -381,6 +407,10 @@ class Patcher:
         root.id = root_id(reference)
         self._fill(root)
         self.patches.append(Patch(root, "extend", (list(root.container),)))
+
+
+def _deletes(delta: Delta) -> bool:
+    return any("delete" in step for step in delta)
 
 
 def _live_key(text: str) -> Any:

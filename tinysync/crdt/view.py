@@ -21,6 +21,12 @@ def view(engine: Engine, kind: Kind) -> Any:
         return _View(engine).container(kind, root_id(root_reference(engine.get, kind)[0]), 1)
 
 
+def view_of(engine: Engine, kind: Kind, identifier: str) -> Any:
+    """Return what a container shows, or would show, as a plain one."""
+    with engine.reading():
+        return _View(engine).container(kind, identifier, 1)
+
+
 class _View:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine

@@ -83,6 +83,7 @@ class Writer:
         entry = f"{node.id}/{text}"
         self._clear(op.removed)
         if node_of(op.old) is not None:
+            self.document.removed_here.note(node, op.key, op.removed)
             generation = self._generation(entry) + 1
             if isinstance(node_of(op.old).nonce, int):  # type: ignore[union-attr]
                 generation = max(generation, node_of(op.old).nonce + 1)  # type: ignore[union-attr, operator]

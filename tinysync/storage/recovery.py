@@ -31,7 +31,7 @@ from tinysync.storage.records import (
 from tinysync.storage.versions import versioned
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
 OPS_SUFFIX: Final = ".ops"
 _SNAPSHOT_PREFIX: Final = "snapshot-"
@@ -100,6 +100,21 @@ class Snapshot:
     ends: dict[str, int]
 
 
+MOST_OWN: Final = 10_000
+"""So many of the client ids of this device are kept, the newest ones."""
+
+
+def own_clients(records: Iterable[OpRecord]) -> set[int]:
+    """Return the client ids under which this device wrote what is in records, compacted or not."""
+    own: set[int] = set()
+    for record in records:
+        if record.kind == SNAPSHOT_KIND:
+            own.update(record.meta.get("own", ()))
+        elif record.kind != "remote":
+            own.add(record.client)
+    return own
+
+
 def snapshot_name(digest: str) -> str:
     """Return the file name of a snapshot with that digest."""
     return f"{_SNAPSHOT_PREFIX}{digest}{_SNAPSHOT_SUFFIX}"
@@ -113,7 +128,8 @@ def is_of_op_log(name: str) -> bool:
 def encode_snapshot(update: bytes, replaced: Contents, time_ms: int, chain: Chain) -> bytes:
     """Return a compacted state as a file. What it replaces has a record of its own: it may survive the update."""
     parts = [pack([sorted(replaced.names), time_ms]), pack(update)]
-    parts.append(pack([replaced.version, chain.packed(), replaced.ends]))
+    own = sorted(own_clients(replaced.records))[-MOST_OWN:]
+    parts.append(pack([replaced.version, chain.packed(), replaced.ends, own]))
     return header(SNAPSHOT_MAGIC) + b"".join(map(frame, parts))
 
 
@@ -204,13 +220,20 @@ def read_snapshot(path: Path, *, warn: bool = True) -> Snapshot | list[str] | No
             replaces = [name for name in names if _may_be_replaced(name)]
             match rest:
                 case [bytes(update), *more]:
-                    record = OpRecord(SNAPSHOT_KIND, time_ms, 0, (update,))
+                    record = OpRecord(SNAPSHOT_KIND, time_ms, 0, (update,), {"own": _read_own(more)})
                     version, chain = _read_past(more, whole=not (found.torn or found.damaged))
                     if chain is None and warn:
                         _warn_of_lost_history(path)
                     return Snapshot(path.name, record, replaces, len(data), version, chain, _read_ends(more))
             return replaces
     return None
+
+
+def _read_own(more: list[Any]) -> list[int]:
+    match more:
+        case [[_, _, _, list(own), *_], *_]:
+            return [client for client in own if type(client) is int]
+    return []
 
 
 def _read_ends(more: list[Any]) -> dict[str, int]:

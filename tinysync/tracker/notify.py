@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from tinysync.crdt.ops import Op
     from tinysync.crdt.patching import Patch
-    from tinysync.model import Change, Origin
+    from tinysync.model import Change, Conflict, Origin
     from tinysync.tracker.patterns import Pattern, Touched
 
     Callback = Callable[[Change | list[Change]], object]
@@ -84,6 +84,7 @@ class Batch(NamedTuple):
     changes: list[Noted]
     origin: Origin
     cause: object
+    conflicts: Sequence[Conflict] = ()
 
 
 class Notifier:
@@ -100,6 +101,7 @@ class Notifier:
         self.subscriptions: tuple[Subscription, ...] = ()
         """Those that listen; replaced as a whole."""
         self._with_pattern: tuple[Subscription, ...] = ()
+        self._conflict_callbacks: tuple[Callable[[Conflict], object], ...] = ()
         self.waiting: deque[Batch] = deque()
         self.batch: Batch | None = None
         """What is being told; None: nobody is being called."""
@@ -115,6 +117,11 @@ class Notifier:
         with self._subscribing:
             self._replace((*self.subscriptions, subscription))
         return subscription
+
+    def add_for_conflicts(self, callback: Callable[[Conflict], object]) -> None:
+        """Call this back from now on with each conflict."""
+        with self._subscribing:
+            self._conflict_callbacks = (*self._conflict_callbacks, callback)
 
     def remove(self, subscription: Subscription) -> None:
         """Do not call this back any more."""
@@ -150,10 +157,13 @@ class Notifier:
 
     # --- calling back --------------------------------------------------------------------------------------
 
-    def put(self, changes: list[Noted], origin: Origin, cause: object) -> None:
-        """Have callbacks told of the changes of a transaction, which is written; the lock is held."""
+    def put(self, changes: list[Noted], origin: Origin, cause: object, conflicts: Sequence[Conflict] = ()) -> None:
+        """Have callbacks told of the changes of a transaction, which is written; the lock is held.
+
+        ``conflicts`` are told of after them.
+        """
         depth = self.batch.depth + 1 if self.batch is not None else 0
-        self.waiting.append(Batch(depth, changes, origin, cause))
+        self.waiting.append(Batch(depth, changes, origin, cause, conflicts))
 
     def tell(self, is_through: Callable[[], bool]) -> None:
         """Call back with what waits until ``is_through``, in one thread at a time; raise what callbacks raise.
@@ -174,6 +184,7 @@ class Notifier:
                     errors.append(self._endless())
                     continue
                 self._tell(batch.changes, errors)
+                self._tell_conflicts(batch.conflicts, errors)
         finally:
             self.batch = None
         if origin != "local":
@@ -193,6 +204,14 @@ class Notifier:
                 subscription.callback(changes[0] if len(changes) == 1 else changes)
             except BaseException as error:  # noqa: BLE001 - collected, and raised or logged when all are through
                 errors.append(error)
+
+    def _tell_conflicts(self, conflicts: Sequence[Conflict], errors: list[BaseException]) -> None:
+        for conflict in conflicts:
+            for callback in self._conflict_callbacks:
+                try:
+                    callback(conflict)
+                except BaseException as error:  # noqa: BLE001 - as above
+                    errors.append(error)
 
     def _endless(self) -> EndlessCallbacks:
         what = f"the structure {self._name!r}" if self._name is not None else "the structure"

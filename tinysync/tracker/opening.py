@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 from tinysync.crdt.ids import MAX_VERSION, new_client_id
 from tinysync.crdt.seed import import_content, seed_document
 from tinysync.errors import BadUpdate, KindMismatch, StorageError, UnsupportedValue, UsageError
+from tinysync.storage.conflict_journal import ConflictJournal
 from tinysync.storage.devices_file import DevicesFile
 from tinysync.storage.format import Format
 from tinysync.storage.kept_as import check_is_document
 from tinysync.storage.merge import apply_edits
+from tinysync.storage.recovery import own_clients
 from tinysync.storage.yaml_format import YAML
 from tinysync.tracked.adopt import build, copy_anything, copy_in
 from tinysync.tracked.lazy import Entries, make_lazy_dict
@@ -24,9 +26,10 @@ from tinysync.tracker.replica import Replica
 from tinysync.tracker.whole_file import WholeFile
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
-    from tinysync.model import History, Kind
+    from tinysync.model import Conflict, History, Kind
     from tinysync.storage.atomic import Durability
     from tinysync.storage.names import Paths
     from tinysync.storage.oplog_contract import Opened
@@ -43,6 +46,7 @@ def open_replica(
     paths: Paths | None,
     version: int = 0,
     callback: Callback | None = None,
+    conflict_callback: Callable[[Conflict], object] | None = None,
     dispatch: Dispatch | None = None,
     durability: Durability = "os",
     history: History | None = None,
@@ -65,7 +69,7 @@ def open_replica(
         raise UnsupportedValue(
             f"only a dict, list or set, or an instance of a dataclass, can be tracked, not {given} (at the root)"
         )
-    options = _Options(name, version, callback, dispatch)
+    options = _Options(name, version, callback, conflict_callback, dispatch)
     if paths is None:
         default = copy_in(structure)
         replica = options.replica(_kind(default))
@@ -92,6 +96,7 @@ class _Options:
     name: str | None
     version: int
     callback: Callback | None
+    conflict_callback: Callable[[Conflict], object] | None
     dispatch: Dispatch | None
 
     def replica(self, kind: Kind, **options: Any) -> Replica:
@@ -101,6 +106,7 @@ class _Options:
             name=self.name,
             version=self.version,
             callback=self.callback,
+            conflict_callback=self.conflict_callback,
             dispatch=self.dispatch,
             **options,
         )
@@ -121,6 +127,7 @@ def _open_document(structure: Any, options: _Options, disk: Disk, paths: Paths) 
     with replica.changing(), disk.opening() as opened:
         check_is_document(paths)
         status = disk.view.status()
+        replica.document.own.update(own_clients(opened.records))
         if opened.records:
             try:
                 _reopen(replica, disk, opened, default)
@@ -138,6 +145,7 @@ def _open_document(structure: Any, options: _Options, disk: Disk, paths: Paths) 
         else:
             _start(replica, disk, default, status, paths)
         replica.known = KnownDevices(opened.device, DevicesFile(paths.state, opened.session))
+        replica.conflicts.journal = ConflictJournal(paths.state)
         disk.view.open(replica, status, opened.device, taken=not opened.records)
         replica.undoing.clear()
         disk.watch(replica)
@@ -207,6 +215,7 @@ def _start(replica: Replica, disk: Disk, default: Any, status: Status, paths: Pa
     That may be one that the program wrote itself: then the op log was lost, and the file is what is left.
     """
     version = replica.document.version
+    client = replica.document.engine.client_id
     updates = seed_document(default, version)
     value = disk.view.value(status)
     if value is not None:
@@ -218,9 +227,11 @@ def _start(replica: Replica, disk: Disk, default: Any, status: Status, paths: Pa
             _check_kind(paths.readable, value, replica.kind)
             raise
         content = copy_in(content)
-        updates = import_content(default, content, version, new_client_id(0))
+        client = new_client_id(0)
+        updates = import_content(default, content, version, client)
+        replica.document.own.add(client)
     replica.document.load(updates)
-    disk.append("seed", replica.document.engine.client_id, updates)
+    disk.append("seed", client, updates)
 
 
 def _check_kind(place: Path, content: Any, kind: Kind) -> None:

@@ -20,6 +20,7 @@ from tinysync.tracked.adopt import make_container
 from tinysync.tracked.local import LocalDocument
 from tinysync.tracked.plain import plain
 from tinysync.tracker.calls import Call
+from tinysync.tracker.conflicts import Conflicts
 from tinysync.tracker.inbox import Inbox
 from tinysync.tracker.known_devices import KnownDevices
 from tinysync.tracker.lock import AT_ONCE, Hold, TransactionLock
@@ -33,15 +34,16 @@ from tinysync.tracker.unpersisted import rebuild_from_itself
 from tinysync.transport.eventloop import current_task
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from contextlib import AbstractContextManager
     from types import TracebackType
 
+    from tinysync.crdt.clashes import Clash
     from tinysync.crdt.document import Received
     from tinysync.crdt.node import Node
     from tinysync.crdt.ops import Op
     from tinysync.crdt.patching import Patch
-    from tinysync.model import Kind, Origin
+    from tinysync.model import Conflict, Kind, Origin
     from tinysync.tracked.base import Tracked
     from tinysync.tracked.detached import DetachedEdit
     from tinysync.tracked.edit import Edit
@@ -70,6 +72,7 @@ class Replica:
         name: str | None = None,
         version: int = 0,
         callback: Callback | None = None,
+        conflict_callback: Callable[[Conflict], object] | None = None,
         dispatch: Dispatch | None = None,
         disk: Place | None = None,
         local: LocalDocument | None = None,
@@ -94,6 +97,7 @@ class Replica:
         self.sharing = Sharing(self)
         self.presence = Presence(self)
         self.undoing = Undoing(self)
+        self.conflicts = Conflicts(self)
         self.schema: Schema | None = None
         """The types that edits of this program are checked against, if the structure is a typed one."""
         self.handle = Tracker(self)
@@ -103,8 +107,16 @@ class Replica:
         self._suspect = False
         """Whether a change failed and could not be taken back: then the document is read again before anything."""
         self._close_listeners: list[Callable[[], object]] = []
+        self.add_callbacks(callback, conflict_callback)
+
+    def add_callbacks(
+        self, callback: Callback | None, conflict_callback: Callable[[Conflict], object] | None
+    ) -> None:
+        """Call these back from now on, if they are given."""
         if callback is not None:
             self.notifier.add(callback)
+        if conflict_callback is not None:
+            self.notifier.add_for_conflicts(conflict_callback)
 
     @property
     def closed(self) -> bool:
@@ -383,22 +395,35 @@ class Replica:
 
     # --- updates of others ---------------------------------------------------------------------------------
 
-    def receive(self, updates: list[bytes], device: DeviceId, done: Callable[[Delivered], None]) -> None:
+    def receive(
+        self,
+        updates: list[bytes],
+        device: DeviceId,
+        done: Callable[[Delivered], None],
+        *,
+        is_last: bool = True,
+    ) -> None:
         """Bring updates of another device into the structure.
 
-        ``done`` is called as soon as they are in the op log, before they show.
+        ``done`` is called as soon as they are in the op log, before they show. ``is_last``: nothing follows that
+        the device sent with them.
         """
         with self.changing():
+            changes: list[Noted] | None = None
             received = self._log_received(updates, device, done)
-            if received is None:
-                return
-            changes = self._show(received, "remote", device)
-            if changes is None:
-                return
-            if changes:
-                self.notifier.put(changes, "remote", None)
-            if self.disk is not None:
-                self.disk.save(self)
+            if received is not None:
+                changes = self._show(received, "remote", device, is_whole=is_last)
+                if changes is not None and self.disk is not None:
+                    self.disk.save(self)
+            elif is_last and not self.closed:
+                self._find_conflicts((), device, is_whole=True)
+            self._notify(changes or [], "remote")
+
+    def _notify(self, changes: list[Noted], origin: Origin) -> None:
+        """Have told of changes that no call of this program made, and of the conflicts that were found."""
+        conflicts = self.conflicts.take_untold()
+        if changes or conflicts:
+            self.notifier.put(changes, origin, None, conflicts)
 
     def receive_from_log(
         self, updates: list[bytes], origin: Origin, device: DeviceId | None, *, is_state: bool
@@ -423,22 +448,33 @@ class Replica:
         if self.closed:
             return
         self.sharing.publish(self.document.diff(before) if is_state else updates)
-        if changes:
-            self.notifier.put(changes, origin, None)
+        self._notify(changes or [], origin)
 
-    def _show(self, received: Received, origin: Origin, device: DeviceId | None) -> list[Noted] | None:
-        """Make updates show; return what callbacks are to be told, None if nothing changed."""
+    def _show(
+        self, received: Received, origin: Origin, device: DeviceId | None, *, is_whole: bool = True
+    ) -> list[Noted] | None:
+        """Make updates show; return what callbacks are to be told, None if nothing changed.
+
+        ``is_whole``: nothing follows that belongs to them.
+        """
         try:
             patches = self.document.show(received)
         except EngineFailure as error:
             self._fail(error)
             return None
         self.undoing.others_wrote(received.touched)
+        self._find_conflicts(received.clashes, device, is_whole=is_whole)
         if not patches:
-            return None
+            return [] if self.conflicts.has_untold else None
         if self.changed is not None:
             self.changed.note_patches(patches)
         return self._remote_changes(patches, origin, device) if self.notifier else []
+
+    def _find_conflicts(self, clashes: Iterable[Clash], device: DeviceId | None, *, is_whole: bool) -> None:
+        try:
+            self.conflicts.note(clashes, device or "", is_whole=is_whole)
+        except EngineFailure as error:
+            self._fail(error)
 
     def _remote_changes(self, patches: list[Patch], origin: Origin, device: DeviceId | None) -> list[Noted]:
         changes = [
@@ -529,6 +565,7 @@ class Replica:
             if self.disk is not None:
                 self.disk.close(self)
         finally:
+            self.conflicts.journal.close()
             self._closed = "it was closed"
             self.disk = None
             self._tell_closed()

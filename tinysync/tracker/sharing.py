@@ -87,6 +87,8 @@ class Shared:
         self.kind: Kind = replica.kind
         self.epoch = EPOCH
         self.replica = replica.known.here
+        self._portions = 0
+        """How many portions of what a device sent are still to be delivered."""
 
     def known_devices(self) -> list[KnownDevice]:
         """Return what is remembered of other devices."""
@@ -132,7 +134,9 @@ class Shared:
 
     def portions(self, transactions: list[list[bytes]], diff: list[bytes]) -> list[list[bytes]]:
         """Return what comes to the same as updates, in portions for ``deliver``; raises BadUpdate."""
-        return list(portions(transactions, diff))
+        cut = list(portions(transactions, diff))
+        self._portions = len(cut)
+        return cut
 
     def deliver(
         self,
@@ -152,7 +156,8 @@ class Shared:
             done(delivered)
 
         def job() -> None:
-            self._replica.receive(updates, device, logged)
+            self._portions -= 1
+            self._replica.receive(updates, device, logged, is_last=self._portions <= 0)
 
         self._replica.inbox.put(job, ended)
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from tinysync.model import HistoryEntry, Kind, Path, Undone
+    from tinysync.model import Conflict, HistoryEntry, Kind, Path, Undone
     from tinysync.status import SyncStatus
     from tinysync.tracker.notify import Callback, Subscription
     from tinysync.tracker.presence import Presence
@@ -296,6 +296,34 @@ class Tracker:
         path then, or has no place now.
         """
         restore(self._replica, path or [], at)
+
+    # --- conflicts -----------------------------------------------------------------------------------------
+
+    def conflicts(self) -> list[Conflict]:
+        """Return the conflicts that are kept, the newest last: writes that lost against one made at the same time.
+
+        Where this device and another wrote the same place without knowing of each other's write, one of the two
+        takes effect, on all devices the same. That is noted on both, if both hear of it: the same dict key or
+        list element was written, or one was and the other deleted it; an element was moved on both; a container
+        was removed or replaced, and something inside written. Nothing is lost, and nothing noted, if the later one
+        knew of the earlier, or both wrote the same. Defaults (the argument of ``track``, and ``setdefault``) are
+        nobody's write. What two programs write that have one folder open is this device's own doing.
+
+        ``conflicts()[-1].restore()`` brings the newest one's lost value back.
+
+        Whether a write knew of another is told by the document itself: each write says what it was made upon
+        (YATA's left origins). So it does not depend on clocks, and what was written in an earlier run counts. Its
+        limits: a deleted key that another device wrote meanwhile is written again, and the deletion is not noted
+        (what deletes plain values leaves no trace that says what it knew), unless the key has a default. Of a list
+        element that was deleted here and assigned elsewhere only the other device knows, and so it does of what
+        it wrote into a container that is inside a list removed here. A third device that only passes both on
+        notes nothing. If the process is killed between saving an update and its conflicts, these are not noted.
+        A value that has been replaced before it was sent is not lost: only the last one counts.
+
+        Kept are the newest 1,000, up to 4 MiB, in the state folder, or with ``persist=False`` in memory. Raises
+        UsageError for a structure without a document, and StorageError if the file cannot be read.
+        """
+        return self._replica.conflicts.all()
 
     # --- the end -------------------------------------------------------------------------------------------
 

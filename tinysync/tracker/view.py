@@ -28,6 +28,7 @@ from tinysync.storage.lock import PATIENCE
 from tinysync.storage.merge import apply_edits
 from tinysync.storage.oplog_contract import SNAPSHOT_KIND
 from tinysync.storage.readable import Edited, ReadableFile, Unreadable, Untouched, Written
+from tinysync.storage.recovery import own_clients
 from tinysync.tracked.plain import plain
 
 if TYPE_CHECKING:
@@ -306,9 +307,11 @@ class View:
             self._meeting = meeting
 
     def _take_in_others(self, replica: Replica) -> None:
-        for (origin, device, is_state), records in groupby(self._log.tail(), self._source):
+        for (origin, device, is_state), group in groupby(self._log.tail(), self._source):
             if self._closed:
                 return
+            records = list(group)
+            replica.document.own.update(own_clients(records))
             updates = [update for record in records for update in record.updates]
             replica.receive_from_log(updates, origin, device, is_state=is_state)
             self._changes += 1
