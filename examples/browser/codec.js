@@ -231,7 +231,7 @@ const texts = new WeakMap()
 
 /** Return the text that stands for a key; keys that are equal in Python (1, 1.0, True) have one text. */
 export function keyText(key) {
-  if (typeof key === 'string') return key.startsWith('~') ? `~${key}` : key
+  if (typeof key === 'string') return checkedText(key).startsWith('~') ? `~${key}` : key
   return texts.get(key) ?? `~${base64(packKey(key))}`
 }
 
@@ -282,7 +282,7 @@ function readKey(key, text) {
 }
 
 const base64 = (bytes) =>
-  btoa(String.fromCharCode(...bytes)).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '')
+  btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join('')).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '')
 
 // --- ids ------------------------------------------------------------------------------------------------
 

@@ -9,6 +9,9 @@
 //     todo.on(() => console.log(todo.value))
 //     provider.once('sync', () => todo.push(['tasks'], 'buy milk'))
 //
+// Write only once the provider has synced: before, it is not known which containers there are. From then on it works
+// offline, too: what is written is exchanged when the link is up again.
+//
 // A path is an array of keys and list indices; the empty path is the structure itself. All that one call changes
 // arrives in Python as one transaction, and so does what runs inside `todo.transact(() => {...})`. How values are
 // mapped says codec.js. The format is a promise of tinysync; only what writes it correctly is served.
@@ -146,8 +149,8 @@ export class Structure {
       const behind = shown[end]
       const { array, slots } = this.#slots(node.id)
       this.#pin(node)
-      const stamps = slots.map(({ at }) => at?.stamp[0] ?? 0)
-      const stamp = [Math.max(Date.now(), ...stamps.map((time) => time + 1)), this.doc.clientID]
+      const time = slots.reduce((latest, { at }) => Math.max(latest, (at?.stamp[0] ?? 0) + 1), Date.now())
+      const stamp = [time, this.doc.clientID]
       array.insert(behind ? behind.position : slots.length, [atCell(new At(slot.identity, stamp))])
       this.#deleteSlots(node.id, ({ at }) => at?.identity === slot.identity && at.stamp[0] !== stamp[0])
     })

@@ -12,6 +12,7 @@ import subprocess
 import threading
 from decimal import Decimal
 from pathlib import Path
+from types import EllipsisType
 from uuid import UUID
 
 import pytest
@@ -163,6 +164,8 @@ def to_js(value):
             return [to_js(item) for item in value]
         case bool() | None | str():
             return value
+        case EllipsisType():
+            return {"$": "undefined"}
         case int():
             return value if abs(value) <= 2**53 else {"$": "bigint", "v": str(value)}
         case float() if value != value or abs(value) == float("inf"):

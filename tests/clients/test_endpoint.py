@@ -9,6 +9,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from tests.devices.device import assert_equal, synced
+from tests.document.test_check import HOSTILE
 from tests.peer.devices import DEADLINE, wait_until
 from tinysync import InvalidAddress, Key, Peer, UsageError, tracker
 from tinysync.crdt.check import check_state_vector
@@ -146,6 +147,20 @@ def test_garbage_ends_its_link_alone(device, caplog):
     assert todo == {"a": 1, "b": 2}
     assert_equal(todo)
     assert "exception" not in caplog.text.lower()
+
+
+@pytest.mark.parametrize("kind", [Edit, Answer])
+def test_no_update_gets_in_that_devices_may_not_send(device, kind):
+    laptop = device(yjs="127.0.0.1:0")
+    todo = laptop.track({"a": 1})
+    before = todo_diff(todo)
+    for update in HOSTILE.values():
+        with client(laptop.peer.yjs_url) as bad:
+            bad.send(encode(kind(update)))
+            while not bad.recv(DEADLINE).startswith(b"\2\0"):
+                pass
+    assert todo_diff(todo) == before
+    assert_equal(todo)
 
 
 def test_who_does_not_read_costs_no_memory_and_catches_up(device):

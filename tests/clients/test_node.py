@@ -9,6 +9,8 @@ import subprocess
 from decimal import Decimal
 from uuid import UUID
 
+import pytest
+
 from tests.devices.device import assert_equal, synced
 from tests.peer.devices import DEADLINE, wait_until
 from tinysync import tracker
@@ -240,6 +242,39 @@ def test_who_writes_something_else_is_told_so_and_changes_nothing(device, node):
     fine = node().open(laptop.peer.yjs_url).synced()
     fine.write("set", ["a"], 2)
     is_now(todo, {"a": 2})
+
+
+def test_what_cannot_be_held_is_refused_and_changes_nothing(device, node):
+    laptop = device(yjs="127.0.0.1:0")
+    todo = laptop.track({"list": [1], "set": {1}})
+    page = node().open(laptop.peer.yjs_url).synced()
+    deep: list = []
+    for _ in range(100):
+        deep = [deep]
+    wrong = [
+        ("set", ["x"], ...),
+        ("set", ["x"], {"a": [1, ...]}),
+        ("set", ["x"], "\ud800"),
+        ("set", ["\ud800"], 1),
+        ("set", ["x"], deep),
+        ("set", [], [1]),
+        ("set", ["set", 0], 1),
+        ("set", ["list", 1], 1),
+        ("set", ["nowhere", "x"], 1),
+        ("push", ["set"], 1),
+        ("add", ["list"], 1),
+        ("add", ["set"], [1]),
+        ("add", ["set"], Decimal(1)),
+        ("set", [float("nan")], 1),
+        ("delete", []),
+        ("delete", ["x"]),
+        ("move", ["list"], 0, 1),
+    ]
+    for method, *arguments in wrong:
+        with pytest.raises(AssertionError, match="Error"):
+            page.write(method, *arguments)
+    page.write("set", ["fine"], 1)
+    is_now(todo, {"list": [1], "set": {1}, "fine": 1})
 
 
 def test_nobody_waits_for_clients(device, node):
