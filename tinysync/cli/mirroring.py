@@ -7,8 +7,9 @@ from contextlib import ExitStack
 import click
 
 from tinysync.api import tracker
+from tinysync.cli.catching_up import bars_of
 from tinysync.cli.changes import printer
-from tinysync.cli.reporting import as_json, examples, print_json, print_text
+from tinysync.cli.reporting import as_json, console, examples, print_json, print_text
 from tinysync.cli.running import until_stopped
 from tinysync.cli.structures import Structure, StructureType, open_structure
 from tinysync.group import Key
@@ -60,6 +61,7 @@ def mirror(  # noqa: PLR0917 - click gives them by name
             where = f", others connect to {peer.url}" if peer.url else ""
             names = ", ".join(file.paths.readable.name for file in files)
             print_text(f"Mirroring {names}{where}. Ctrl-C ends it.", "bold")
+            stack.enter_context(bars_of(peer, console()))
         elif peer.url:
             print_json({"listening": peer.url})
         until_stopped()

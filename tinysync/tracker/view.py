@@ -54,6 +54,9 @@ MEDIUM: Final = 64 * 1024
 WRITE_BEHIND: Final = 0.3
 """Seconds after a change at which the readable file is written otherwise: many changes in a row at once."""
 
+RESTS: Final = 3
+"""So many times as long as writing a large file took, it is not written again: there is more to do."""
+
 MOMENT: Final = 0.25
 """Seconds for which a call waits for the folder's lock, before it leaves the readable file for later."""
 
@@ -81,6 +84,8 @@ class View:
         self._size = 0
         """How large the readable file was when it was last written."""
         self._written_at = -math.inf
+        self._took = 0.0
+        """Seconds that writing the file took, when it was last written behind."""
         self._closed = False
         self._behind = threading.Lock()
         """Held while the file is written without the structure's lock; taken before the folder's lock."""
@@ -199,7 +204,8 @@ class View:
 
     def _save_later(self, replica: Replica) -> None:
         if self._timer is None and not self._closed:
-            timer = threading.Timer(WRITE_BEHIND, self._save_behind, [replica])
+            delay = max(WRITE_BEHIND, RESTS * self._took)
+            timer = threading.Timer(delay, self._save_behind, [replica])
             timer.daemon = True
             # An interpreter that is about to end begins no threads; all is written at exit.
             with suppress(RuntimeError):
@@ -214,8 +220,12 @@ class View:
                     self._timer = None
                     if self._closed or not self._unsaved:
                         return
+                    if not self._behind.acquire(blocking=False):
+                        # It is just being written. Nobody waits for that with the structure's lock held.
+                        self._save_later(replica)
+                        return
                     # Released last: who closes waits for it, and then takes the folder's lock away.
-                    held.enter_context(self._behind)
+                    held.callback(self._behind.release)
                     held.enter_context(self._lock.held(0))
                     written = not self._log.news()
                     if written:
@@ -224,6 +234,7 @@ class View:
                         position = self._log.position()
                 if written:
                     written = isinstance(self._readable.write(copy, position=position), Written)
+                    self._took = time.monotonic() - self._written_at
                     if written:
                         self._note_written(change)
         except DocumentInUse:
