@@ -14,7 +14,6 @@ import json
 import os
 import random
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -81,8 +80,9 @@ class Mirror:
         return 0.0
 
     def end(self) -> tuple[int, str]:
-        """End it as Ctrl-C does; return its exit code and what it reported."""
-        self.process.send_signal(signal.SIGINT)
+        """Tell it to end; return its exit code and what it reported."""
+        # Ctrl-C would not do where this was started in the background: such processes inherit that it is ignored.
+        self.process.terminate()
         code = self.process.wait(DEADLINE)
         self.errors.seek(0)
         return code, self.errors.read()
@@ -201,6 +201,7 @@ def run(minutes: float, pause: float = 1.0, seed: int = 0, say=lambda _: None) -
             _wait_until(lambda: _are_equal(mirrors))
             result.equal = True
         _judge(mirrors, editors, result)
+        say(str(result))
         result.comment_kept = COMMENT in mirrors[0].path.read_text()
         ends = [one.end() for one in mirrors]
         result.codes, result.errors = [code for code, _ in ends], "".join(text for _, text in ends)
