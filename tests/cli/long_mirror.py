@@ -55,7 +55,8 @@ class Mirror:
         self.deletes: set[str] = set()
         """The keys that edits of its file deleted."""
         self.remote = 0
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     def _read(self) -> None:
         for line in self.process.stdout:
@@ -70,6 +71,14 @@ class Mirror:
                     self.sets[key] = self.sets.get(key, 0) + 1
                 elif told["change"] == "__delitem__":
                     self.deletes.add(key)
+
+    def close(self) -> None:
+        """End it in any case."""
+        self.process.kill()
+        self.process.wait()
+        self._reader.join(DEADLINE)
+        self.process.stdout.close()
+        self.errors.close()
 
     def memory(self) -> float:
         """Return how much memory it has in use, in MB."""
@@ -208,9 +217,7 @@ def run(minutes: float, pause: float = 1.0, seed: int = 0, say=lambda _: None) -
         return result
     finally:
         for one in mirrors:
-            one.process.kill()
-            one.process.wait()
-            one.errors.close()
+            one.close()
         shutil.rmtree(place)
 
 
