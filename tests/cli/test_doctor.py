@@ -8,11 +8,14 @@ import shutil
 import signal
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 
 import pytest
 
-from tinysync import JSON, History, Pickle, track, tracker
+from tests.devices.test_differences import go_on_as
+from tests.peer.devices import wait_until
+from tinysync import JSON, History, Peer, Pickle, SQLite, track, tracker
 from tinysync.crdt.engine import Engine
 from tinysync.crdt.ids import new_client_id
 from tinysync.status import Coverage, KnownDevice
@@ -69,6 +72,30 @@ def test_a_healthy_folder(todo):
     assert findings() == []
     assert files(todo.parent.parent) == before
     assert printed("doctor", "todo", "--repair") == "todo: nothing is wrong.\n"
+
+
+def test_a_healthy_folder_whose_structures_are_open(place):
+    opened = [
+        track({"a": 1}, "things", persist=Pickle),
+        track({"a": 1}, "db", persist=SQLite),
+        track({"a": 1}, "todo"),
+    ]
+    assert findings() == []
+    for structure in opened:
+        tracker(structure).close()
+    assert findings() == []
+
+
+def test_a_damaged_database(place):
+    structure = track({f"key{number}": "x" * 1000 for number in range(20)}, "db", persist=SQLite)
+    tracker(structure).close()
+    file = place / "db.sqlite"
+    data = file.read_bytes()
+    file.write_bytes(data[:4096] + b"x" * 4096 + data[8192:])
+    (finding,) = findings()
+    assert (finding["finding"], finding["severity"]) == ("damaged-database", "error")
+    file.write_bytes(b"no database at all, but something else")
+    assert codes() == ["damaged-database"]
 
 
 def test_a_healthy_folder_with_history_and_snapshot(place):
@@ -133,6 +160,15 @@ def test_an_op_log_with_a_torn_end(todo):
     assert here("doctor").exit_code == 3
     repaired("torn-op-log")
     assert content() == {"title": "Draft", "tasks": ["milk"]}
+
+
+def test_an_op_log_that_lost_its_last_change(todo):
+    """Where the file system forgot the end of a file, and the readable file shows what was there."""
+    file = ops(todo)[0]
+    file.write_bytes(file.read_bytes()[:-10])
+    repaired("torn-op-log", "unwritten-file")
+    assert content() == {"title": "Draft"}
+    assert {path.read_text() for path in todo.glob("readable-*.yaml")} == {"tasks:\n- milk\ntitle: Draft\n"}
 
 
 def test_an_op_log_damaged_in_its_middle(todo):
@@ -202,6 +238,19 @@ def test_what_a_compaction_left(todo):
         (todo / name).write_bytes(before)
     (todo / f"{1:012x}-{2:012x}-00000000.past").write_bytes(b"")
     repaired("compacted-leftover", "orphaned-history")
+
+
+def test_history_is_kept_where_its_snapshot_is_lost(todo):
+    snapshot = compacted(todo)
+    printed("set", "todo", "more", 1)
+    snapshot.unlink()
+    past = {path.name: path.read_bytes() for path in todo.glob("*.past")}
+    assert past
+    file = ops(todo)[0]
+    file.write_bytes(file.read_bytes() + b"torn")
+    printed("doctor", "--repair")
+    kept = {path.name.removesuffix(".corrupt"): path.read_bytes() for path in todo.parent.rglob("*.past.corrupt")}
+    assert kept == past
 
 
 def test_damaged_history(todo):
@@ -344,6 +393,55 @@ def test_a_device_that_was_found_to_hold_something_else(todo):
     assert "phone" in finding["message"]
 
 
+@pytest.fixture
+def devices(place):
+    """Opens two linked devices, each in its folder, and closes them."""
+
+    @contextmanager
+    def opened():
+        with Peer(listen="127.0.0.1:0", device="laptop") as laptop:
+            with Peer(connect=[laptop.url], device="phone") as phone:
+                ours = track({"a": 1}, "todo", folder=place / "laptop", sync=laptop)
+                theirs = track({"a": 1}, "todo", folder=place / "phone", sync=phone)
+                tracker(ours).wait_synced(20)
+                tracker(theirs).wait_synced(20)
+                yield ours, theirs
+            tracker(theirs).close()
+        tracker(ours).close()
+
+    return opened
+
+
+def differs(structure):
+    return [known.differs for known in tracker(structure)._replica.known.all()] == [True]
+
+
+def test_devices_that_hold_different_things_find_out_and_remember_it(place, devices):
+    with devices() as (ours, theirs):
+        client = tracker(ours)._replica.document.engine.client_id
+        with tracker(theirs)._replica.reading(), tracker(ours)._replica.reading():
+            go_on_as(theirs, client)
+            ours["a"] = "ours"
+            theirs["a"] = "theirs"
+        wait_until(lambda: differs(ours) and differs(theirs))
+    assert codes("laptop") == codes("phone") == ["unequal-digests"]
+    assert codes("laptop", "phone") == ["unequal-digests"] * 3
+
+
+def test_a_difference_is_forgotten_once_they_hold_the_same(place, devices):
+    with devices():
+        pass
+    for folder in (place / "laptop", place / "phone"):
+        file = DevicesFile(folder / ".tinysync/todo")
+        file.write([replace(known, differs=True) for known in file.read().values()])
+        file.close()
+    assert codes("laptop") == codes("phone") == ["unequal-digests"]
+    with devices() as (ours, theirs):
+        ours["b"] = 2
+        wait_until(lambda: not differs(ours) and not differs(theirs))
+    assert codes("laptop") == codes("phone") == []
+
+
 def copied(todo):
     place = todo.parent.parent
     shutil.copytree(todo.parent, place / "copy" / ".tinysync")
@@ -387,6 +485,13 @@ def test_a_structure_that_is_open_is_not_taken_away(todo):
     assert result.exit_code == 3
     assert f"is open in process {os.getpid()}" in result.stderr
     tracker(structure).close()
+
+
+def test_a_folder_and_a_structure_of_one_name(place):
+    tracker(track({}, "home")).close()
+    tracker(track({}, "home/lights")).close()
+    assert printed("doctor", "home") == "home: nothing is wrong.\n"
+    assert printed("doctor", "home/lights") == "home/lights: nothing is wrong.\n"
 
 
 def test_places(todo):

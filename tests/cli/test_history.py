@@ -131,6 +131,7 @@ def test_lists_sets_and_names_in_folders(place):
         (["at", "todo", "soonish"], 2, "'soonish' is no version and no time"),
         (["at", "todo", "1", "tasks/7"], 1, "todo at that time has no entry tasks/7"),
         (["restore", "todo", "1999-01-01"], 1, "the history that is kept begins at"),
+        (["get", "todo.json"], 1, "there is no file todo.json; todo is kept in todo.yaml"),
         (["log"], 2, "Missing argument 'NAME'"),
     ],
 )

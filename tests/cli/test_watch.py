@@ -83,6 +83,18 @@ def test_lines_for_people(place):
         tracker(todo).close()
 
 
+def test_it_ends_when_nobody_reads(place):
+    tracker(track({"a": 1}, "todo")).close()
+    with subprocess.Popen(
+        command("watch", "--json"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8"
+    ) as process:
+        told(process)
+        process.stdout.close()
+        (place / "todo.yaml").write_text("a: 2\n")
+        assert process.wait(timeout=60) == 141
+        assert process.stderr.read() == ""
+
+
 def test_nothing_to_watch(place):
     assert "there are no structures in" in here("watch").stderr
     tracker(track({}, "todo")).close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
@@ -21,17 +22,26 @@ _CONTAINER_SIZE = 60
 
 
 def printer(
-    structure: Structure, *, as_json: bool, own: DeviceId | None = None
+    structure: Structure, *, as_json: bool, own: DeviceId | None = None, unread: Event | None = None
 ) -> Callable[[Change | list[Change]], None]:
-    """Return a callback that prints changes; ``own`` is the id under which other processes here write."""
+    """Return a callback that prints changes; ``own`` is the id under which other processes here write.
+
+    Once nobody reads them any more, it prints nothing and sets ``unread``.
+    """
+    unread = unread or Event()
     file = structure.paths.readable.name
 
     def show(changes: Any) -> None:
-        for change in changes if isinstance(changes, list) else [changes]:
-            if as_json:
-                print_json(_for_programs(change, structure))
-            else:
-                console().print(_for_people(change, file, own))
+        if unread.is_set():
+            return
+        try:
+            for change in changes if isinstance(changes, list) else [changes]:
+                if as_json:
+                    print_json(_for_programs(change, structure))
+                else:
+                    console().print(_for_people(change, file, own))
+        except BrokenPipeError:
+            unread.set()
 
     return show
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from tinysync.doctor import Finding
 
+_ROUNDS: Final = 3
+"""So often what is left is looked at again: some damage is seen only when other is repaired."""
 _STYLES: Final = {"error": "bold red", "warning": "yellow", "note": "dim"}
 
 
@@ -42,20 +44,22 @@ def doctor(context: click.Context, places: tuple[str, ...], repair: bool, as_jso
     structures = _structures(places)
     patients = [_patient(structure) for structure in structures]
     found = _examine(patients)
+    done: dict[Finding, str] = {}
     left = found
-    if repair:
-        done = {finding: told for finding in found if (told := _repaired(finding)) is not None}
-        left = _examine(patients) if done else found
-    else:
-        done = {}
+    for _ in range(_ROUNDS if repair else 0):
+        now = {
+            finding: told for finding in left if finding not in done and (told := _repaired(finding)) is not None
+        }
+        if not now:
+            break
+        done |= now
+        left = _examine(patients)
+        found += [finding for finding in left if finding not in found]
     if as_json:
         for finding in found:
             _tell_program(finding, done.get(finding))
-        for finding in left:
-            if finding not in found:
-                _tell_program(finding, None)
     else:
-        _tell_person(structures, found, done, left, repair=repair)
+        _tell_person(structures, found, done, repair=repair)
     if any(finding.severity != "note" for finding in left):
         context.exit(FOUND)
 
@@ -63,14 +67,18 @@ def doctor(context: click.Context, places: tuple[str, ...], repair: bool, as_jso
 def _structures(places: Sequence[str]) -> list[Structure]:
     found: list[Structure] = []
     for place in places or ["."]:
-        if Path(place).is_dir():
-            here = structures_in(Path(place))
-            if not here:
-                raise click.ClickException(f"there are no structures in {Path(place).absolute()}")
-            found += here
-        else:
-            found.append(find(place))
+        here = structures_in(Path(place))
+        found += here or [_named(place)]
     return found
+
+
+def _named(place: str) -> Structure:
+    try:
+        return find(place)
+    except click.ClickException:
+        if Path(place).is_dir():
+            raise click.ClickException(f"there are no structures in {Path(place).absolute()}") from None
+        raise
 
 
 def _patient(structure: Structure) -> Patient:
@@ -120,12 +128,11 @@ def _tell_person(
     structures: Sequence[Structure],
     found: Sequence[Finding],
     done: dict[Finding, str],
-    left: Sequence[Finding],
     *,
     repair: bool,
 ) -> None:
     out = console()
-    for finding in [*found, *(finding for finding in left if finding not in found)]:
+    for finding in found:
         out.print(
             Text.assemble(
                 (finding.severity, _STYLES[finding.severity]), f"  {finding.structure}: {finding.message}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,15 +13,19 @@ from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
-from tinysync.cli.reporting import as_json, console, examples, print_json, print_table, print_text, table
+from tinysync.cli.reporting import FAILED, as_json, console, examples, print_json, print_table, print_text, table
 from tinysync.cli.running import stoppable
 from tinysync.cli.structures import Structure, StructureType, structures_in
 from tinysync.cli.times import ago
 from tinysync.errors import TinySyncError, UsageError
 from tinysync.storage.kept_as import kept_as
+from tinysync.storage.recovery import is_of_op_log
+from tinysync.tracker.watching import signature
 
 if TYPE_CHECKING:
     from tinysync.status import Coverage, DeviceStatus, SyncStatus
+    from tinysync.tracker.stored import Stored
+    from tinysync.tracker.watching import Signature
 
 _REST: Final = 0.5
 """Seconds between two looks of the live table."""
@@ -33,16 +38,25 @@ class _Look:
     """Looks at one structure again and again; reads its document only where that has changed."""
 
     structure: Structure
-    read: tuple[Any, Coverage] | None = None
+    read: tuple[list[tuple[str, Signature]], Stored, Coverage] | None = None
 
     def status(self) -> tuple[SyncStatus, list[int]]:
         """Return how far other devices are, and the processes that have it open."""
-        stored = self.structure.read()
-        contents = stored.inspection.contents
-        held = (contents.names, contents.ends)
-        if self.read is None or self.read[0] != held:
-            self.read = held, stored.document().coverage()
-        return stored.status(self.read[1]), sorted({sign.process for sign in stored.signs if sign.lives})
+        files = self._files()
+        if self.read is None or self.read[0] != files:
+            stored = self.structure.read()
+            self.read = files, stored, stored.document().coverage()
+        _, stored, here = self.read
+        stored = stored.seen_now()
+        return stored.status(here), sorted({sign.process for sign in stored.signs if sign.lives})
+
+    def _files(self) -> list[tuple[str, Signature]]:
+        """Return what changes with the files that hold updates."""
+        try:
+            names = sorted(filter(is_of_op_log, os.listdir(self.structure.paths.state)))  # noqa: PTH208
+            return [(name, signature(self.structure.paths.state / name)) for name in names]
+        except FileNotFoundError:
+            return []
 
 
 @click.command(
@@ -55,7 +69,8 @@ class _Look:
 @click.argument("structures", metavar="[NAME]...", nargs=-1, type=StructureType())
 @click.option("--live", is_flag=True, help="Go on showing it as it changes, until Ctrl-C.")
 @as_json
-def show_status(structures: tuple[Structure, ...], live: bool, as_json: bool) -> None:
+@click.pass_context
+def show_status(context: click.Context, structures: tuple[Structure, ...], live: bool, as_json: bool) -> None:
     """Show which other devices have what is here, of NAMEs, or all structures of this folder.
 
     It is read from the disk, also while programs have the structures open. A device is in step while it is
@@ -66,12 +81,12 @@ def show_status(structures: tuple[Structure, ...], live: bool, as_json: bool) ->
         with stoppable():
             _show_live(looks, as_json=as_json)
         return
+    failed = False
     for look in looks:
         try:
             status, open_in = look.status()
         except TinySyncError as error:
-            if structures:
-                raise
+            failed = True
             click.echo(f"{look.structure.name}: {error}", err=True)
             continue
         if as_json:
@@ -80,6 +95,8 @@ def show_status(structures: tuple[Structure, ...], live: bool, as_json: bool) ->
             print_table(_COLUMNS, map(_row, status.devices), _title(status, open_in))
         else:
             print_text(f"{_title(status, open_in)}: no other devices")
+    if failed:
+        context.exit(FAILED)
 
 
 def _here() -> list[Structure]:

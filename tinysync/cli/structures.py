@@ -102,7 +102,10 @@ def find(text: str, *, new: bool = False) -> Structure:
             continue
         if paths.state.is_dir():
             name = base.relative_to(folder).as_posix()
-            return Structure(name, folder, suffix or _suffix_of(name, folder))
+            kept = _suffix_of(name, folder)
+            if suffix not in {"", kept} and not new and not path.exists():
+                raise click.ClickException(f"there is no file {text}; {name} is kept in {name}{kept}")
+            return Structure(name, folder, suffix or kept)
     for ending in [suffix] if suffix else FORMATS:
         if base.with_name(base.name + ending).exists() or (new and suffix):
             return Structure(base.name, base.parent, ending)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
+from threading import Event
 
 import click
 
@@ -31,15 +32,18 @@ def watch(structures: tuple[Structure, ...], pattern: str | None, as_json: bool)
     watched = list(structures) or [each for each in structures_in(Path()) if each.suffix in FORMATS]
     if not watched:
         raise click.ClickException(f"there are no structures in {Path().absolute()}; name a file")
+    unread = Event()
     with ExitStack() as stack:
         for structure in watched:
             root = look_in(structure)
             stack.callback(tracker(root).close)
-            show = printer(structure, as_json=as_json, own=read_device(structure.paths))
+            show = printer(structure, as_json=as_json, own=read_device(structure.paths), unread=unread)
             tracker(root).on("**" if pattern is None else pattern, show)
         names = [structure.paths.readable.name for structure in watched]
         if as_json:
             print_json({"watching": names})
         elif console().is_terminal:
             print_text(f"Watching {', '.join(names)}. Ctrl-C ends it.", "bold")
-        until_stopped()
+        until_stopped(unread)
+        if unread.is_set():
+            raise BrokenPipeError

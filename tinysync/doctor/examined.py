@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -9,6 +10,8 @@ from tinysync.doctor.finding import Finding
 from tinysync.doctor.history import history_findings
 from tinysync.doctor.lineage import document_findings
 from tinysync.doctor.repairs import (
+    cut_off,
+    keep_and_rewrite,
     remove,
     renew_base,
     renew_device,
@@ -21,16 +24,18 @@ from tinysync.doctor.repairs import (
 )
 from tinysync.errors import DocumentInUse, StorageError, UnreadableFile
 from tinysync.storage.atomic import TEMP_SUFFIX
+from tinysync.storage.base import BaseFile, digest
 from tinysync.storage.devices_file import FILE as PEERS
 from tinysync.storage.devices_file import UNREADABLE, load_devices
 from tinysync.storage.inspection import DEVICE_ID, inspect_folder
 from tinysync.storage.kept_as import kept_as
 from tinysync.storage.lock import FolderLock, is_held
 from tinysync.storage.plain import identity
-from tinysync.storage.readable import load_file
+from tinysync.storage.readable import base_name, load_file
 from tinysync.storage.records import BASE_MAGIC, scan
 from tinysync.storage.recovery import CORRUPT_SUFFIX
 from tinysync.storage.sessions import read_signs
+from tinysync.storage.sqlite_storage import Shelve, SQLite, damage_of
 from tinysync.tracker.stored import Stored, read_device
 
 if TYPE_CHECKING:
@@ -93,6 +98,8 @@ def examine(patient: Patient) -> list[Finding]:
     state = patient.paths.state
     lock = FolderLock(state)
     try:
+        if kept_as(patient.paths) is not None:
+            return list(_Examination(patient).findings())  # who has it open holds the lock all the time
         with lock.held(PATIENCE):
             return list(_Examination(patient).findings())
     except (DocumentInUse, StorageError) as error:
@@ -109,6 +116,7 @@ class _Examination:
         self._state = patient.paths.state
         self._found: list[Finding] = []
         self._devices: dict[Any, Any] = {}
+        self._live: set[str] = set()
 
     def findings(self) -> list[Finding]:
         """Return all that is wrong."""
@@ -124,7 +132,21 @@ class _Examination:
                 "is the state itself, and is missing",
                 f"Restore it from a backup; or, if it is not wanted any more, delete {self._state}.",
             )
+        elif kept_as(self._patient.paths) in {SQLite.suffix, Shelve.suffix}:
+            self._look_at_database()
         return self._found
+
+    def _look_at_database(self) -> None:
+        path = self._patient.paths.readable
+        problem = damage_of(path)
+        if problem is not None:
+            self._add(
+                "damaged-database",
+                "error",
+                path,
+                f"is damaged: {problem}",
+                "Restore it from a backup; 'sqlite3' has '.recover', which saves what can be read.",
+            )
 
     def _add(  # noqa: PLR0917 - in the order in which they are read
         self, code: str, severity: Severity, file: Path, text: str, advice: str, repair: Any = None
@@ -171,10 +193,10 @@ class _Examination:
 
     def _look_at_document(self) -> None:
         inspection = inspect_folder(self._state)
-        live = {sign.session for sign in self._signs if sign.lives}
+        self._live = {sign.session for sign in self._signs if sign.lives}
         for damaged in inspection.damaged:
             # What a living session is just writing is not torn.
-            if damaged.damage != "torn" or not any(session in damaged.name for session in live):
+            if damaged.damage != "torn" or not any(session in damaged.name for session in self._live):
                 self._note_damage(damaged)
         self._look_at_device()
         self._look_at_peers()
@@ -198,7 +220,9 @@ class _Examination:
             known = _SNAPSHOT_DAMAGED
         code, severity, text, advice = known
         repair: Any = None
-        if damaged.damage in {"torn", "damaged", "replaced"}:
+        if damaged.damage == "torn":
+            repair = partial(cut_off, self._patient, path)
+        elif damaged.damage in {"damaged", "replaced"}:
             repair = partial(reopen_log, self._patient)
         elif damaged.damage == "unknown" and "newer version of tinysync (" not in damaged.text:
             repair = partial(set_updates_aside, self._patient, path)
@@ -284,7 +308,9 @@ class _Examination:
                 partial(rewrite_readable, self._patient) if document is not None else None,
             )
         else:
-            if value is not None and document is not None and type(value).__name__ != document.kind:
+            if value is None or document is None:
+                return
+            if type(value).__name__ != document.kind:
                 self._add(
                     "other-kind",
                     "error",
@@ -292,6 +318,16 @@ class _Examination:
                     f"holds a {type(value).__name__}, but its state is a {document.kind}",
                     f"Correct the file; or move {self._state} away to begin anew with it.",
                     partial(rewrite_readable, self._patient),
+                )
+            elif not self._live and self._was_written_by_programs() and not self._says_the_same(document):
+                self._add(
+                    "unwritten-file",
+                    "note",
+                    path,
+                    "is not what the state says, and nobody edited it: a process was killed before it wrote it, or"
+                    " changes that it shows were lost",
+                    "See whether it shows what the state lacks: at the next opening it is written anew.",
+                    partial(keep_and_rewrite, self._patient),
                 )
 
     def _look_at_base(self, document: Any) -> None:
@@ -319,6 +355,17 @@ class _Examination:
                     " counts.",
                     partial(set_aside, path) if self._says_the_same(document) else None,
                 )
+
+    def _was_written_by_programs(self) -> bool:
+        """Tell whether the readable file is as a program wrote it; False where that is not known."""
+        base = BaseFile(self._state / base_name(self._patient.paths.readable.suffix), "os")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                base.read()
+            except StorageError:
+                return False
+        return digest(self._patient.paths.readable.read_bytes()) in {base.last, base.intended}
 
     def _says_the_same(self, document: Any) -> bool:
         """Tell whether the readable file says what the state is."""

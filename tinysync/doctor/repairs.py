@@ -13,7 +13,8 @@ from tinysync.errors import DocumentInUse
 from tinysync.storage.atomic import replace_file
 from tinysync.storage.base import BaseFile
 from tinysync.storage.oplog import FileOpLog, keep_readable_aside
-from tinysync.storage.recovery import free_name
+from tinysync.storage.past_files import PAST_SUFFIX
+from tinysync.storage.recovery import free_name, is_snapshot
 from tinysync.storage.sessions import read_signs
 
 if TYPE_CHECKING:
@@ -26,7 +27,13 @@ ASIDE: Final = "%aside"
 
 
 def reopen_log(patient: Patient) -> str:
-    """Have the op log repaired as it is on opening; raises StorageError."""
+    """Have the op log repaired as it is on opening; raises StorageError.
+
+    Opening deletes history that no snapshot names. Where there is no snapshot, it may be what is left of one.
+    """
+    if not any(is_snapshot(path.name) for path in patient.paths.state.iterdir()):
+        for path in patient.paths.state.glob(f"*{PAST_SUFFIX}"):
+            set_aside(path)
     log = FileOpLog(patient.paths)
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
@@ -35,6 +42,26 @@ def reopen_log(patient: Patient) -> str:
         finally:
             log.close()
     return " ".join(str(warning.message) for warning in told) or "It was put in order."
+
+
+def cut_off(patient: Patient, path: Path) -> str:
+    """Cut an op file off where its last whole record ends, keeping it and the readable file aside as they are.
+
+    What is cut off may have been more than a change that was never acknowledged, which the readable file shows.
+    """
+    aside = free_name(path)
+    shutil.copy2(path, aside)
+    kept = f"It is kept as {aside.name}"
+    if patient.paths.readable.is_file():
+        kept += f", and {patient.paths.readable.name} as {keep_readable_aside(patient.paths).name}"
+    return f"{kept}. {reopen_log(patient)}"
+
+
+def keep_and_rewrite(patient: Patient) -> str:
+    """Keep a readable file that is not what the state says, and write it anew."""
+    aside = keep_readable_aside(patient.paths)
+    _open_and_close(patient)
+    return f"It is kept as {aside.name}, and was written anew."
 
 
 def remove(path: Path) -> str:

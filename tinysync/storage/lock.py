@@ -74,6 +74,8 @@ def is_held(path: Path) -> bool:
         descriptor = os.open(path, os.O_RDWR | OPEN_FLAGS)
     except FileNotFoundError:
         return False
+    except PermissionError:  # another user's
+        descriptor = os.open(path, os.O_RDONLY | OPEN_FLAGS)
     try:
         return not lock_descriptor(descriptor, blocking=False)
     finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from tinysync.errors import StorageError
@@ -21,6 +21,20 @@ APPLICATION_ID: Final = 0x7453794E
 
 VERSION: Final = 1
 _BATCH: Final = 1000
+
+
+def damage_of(path: Path) -> str | None:
+    """Return what is wrong with a SQLite file, or None; nothing is changed, and it may be open elsewhere."""
+    # A file that is not open is not to get a write-ahead log.
+    mode = "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "immutable=1"
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True)) as connection:
+            (problem,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.OperationalError:
+        return None  # it cannot be looked at: whoever opens it is told why
+    except sqlite3.DatabaseError as error:
+        return str(error)
+    return None if problem == "ok" else str(problem)
 
 
 class _SQLiteFile(Storage):

@@ -78,6 +78,11 @@ class Stored:
         with storage_errors("read the history in", self.paths.state, "See that the folder is there and readable."):
             return read_history(self.paths.state, self.inspection.contents)
 
+    def seen_now(self) -> Stored:
+        """Return it with the sessions that have it open now."""
+        with storage_errors("read", self.paths.state, "See that the folder is there and readable."):
+            return replace(self, signs=read_signs(self.paths.state))
+
     def status(self, here: Coverage | None = None) -> SyncStatus:
         """Return how far the other devices are: those that are remembered, and who has a link to them now.
 
