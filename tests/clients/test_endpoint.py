@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 
 import pytest
 from websockets.exceptions import InvalidStatus
@@ -187,6 +188,37 @@ def test_who_does_not_read_costs_no_memory_and_catches_up(device):
             message = decode(lazy.recv(DEADLINE), Limits())
             if isinstance(message, Answer | Edit):
                 late.apply([message.update])
+
+
+def test_who_sends_more_than_fits_in_has_to_wait(device):
+    laptop = device(yjs="127.0.0.1:0")
+    todo = laptop.track({"a": 1})
+    size, count = 1 << 20, 30
+    with client(laptop.peer.yjs_url) as eager:
+        engine = copy_of(eager)
+        (connection,) = laptop.peer._visitors.connections
+        with engine.reading():
+            entry = next(key for key, _ in engine.items("d"))
+        frames = []
+        for n in range(count):
+            engine.begin()
+            engine.put("c", f"{entry}{n:02}", chr(65 + n) * size)
+            frames += [encode(Edit(update)) for update in engine.commit()]
+
+        def send():
+            for frame in frames:
+                eager.send(frame)
+
+        sender = threading.Thread(target=send)
+        with todo:
+            sender.start()
+            wait_until(lambda: connection.opened["todo"].waiting > 1 and connection._is_overfull())
+            for _ in range(20):
+                assert laptop.peer._thread.run_function(lambda: connection.waiting_bytes) < 4 * size
+            assert len(todo) == 1
+        wait_until(lambda: len(todo) == 1 + count)
+        sender.join()
+    assert_equal(todo)
 
 
 def todo_diff(structure):
