@@ -46,7 +46,8 @@ def test_json_files_and_lists(place):
         (["get", "bad.yaml"], 1, "bad.yaml"),
         (["get", "conf.toml"], 1, "there is no file"),
         (["set", "conf.toml", "a", "1"], 2, "must end with .yaml or .json"),
-        (["mirror", "good.yaml"], 2, "nobody to mirror with"),
+        (["mirror", "good.yaml", "--no-key"], 2, "nobody to mirror with"),
+        (["mirror", "good.yaml"], 1, "no key"),
         (["mirror", "good.yaml", "--listen", "127.0.0.1:0"], 1, "key"),
         (["mirror", "good.yaml", "--listen", "0.0.0.0:0", "--no-key"], 1, "without a key"),
         (["pair", "12", "phone"], 1, "fingerprint"),
@@ -74,8 +75,10 @@ def test_a_key_is_made_once_shown_and_entered(place):
     assert "phone is allowed" in out("pair", fingerprint, "phone")
 
 
-@pytest.mark.parametrize("secure", [True, False])
-def test_two_devices_mirror_a_file(place, secure):
+@pytest.mark.parametrize("way", ["key", "lan", "no key"])
+def test_two_devices_mirror_a_file(place, way):
+    secure = way != "no key"
+    lan = ["--lan"] if way == "lan" else []
     key = [] if secure else ["--no-key"]
     if secure:
         out("key", "new")
@@ -99,10 +102,11 @@ def test_two_devices_mirror_a_file(place, secure):
         return file.read_text() if file.exists() else ""
 
     try:
-        first = mirror(laptop, "--listen", "127.0.0.1:0", "--device", "laptop")
+        first = mirror(laptop, "--listen", "127.0.0.1:0", "--device", "laptop", *lan)
         url = json.loads(first.stdout.readline())["listening"]
         assert url.startswith("wss://" if secure else "ws://")
-        mirror(phone, "--connect", url, "--device", "phone")
+        found = [*lan, "--listen", "127.0.0.1:0"] if lan else ["--connect", url]
+        mirror(phone, *found, "--device", "phone")
         wait_until(lambda: content(phone) == "a: 1\n")
         (phone / "conf.yaml").write_text("a: 1\nb: [2]\n")
         wait_until(lambda: "b:" in content(laptop))

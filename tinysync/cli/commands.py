@@ -24,7 +24,7 @@ def tinysync() -> None:
     """Keep YAML and JSON files the same on all devices of a group, with no server.
 
     On the first device: tinysync key new. Copy the key to the others (tinysync key show, tinysync key enter).
-    Then: tinysync mirror settings.yaml --listen 0.0.0.0:8765 on one, --connect wss://ITS-NAME:8765 on the others.
+    Then: tinysync mirror settings.yaml on each of them, on a local network.
     """
 
 

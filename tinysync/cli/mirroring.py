@@ -19,7 +19,9 @@ from tinysync.peer import Peer
 @click.command(
     short_help="Keep files the same on all devices.",
     epilog=examples(
-        "mirror settings.yaml --listen 0.0.0.0:8765", "mirror settings.yaml --connect wss://desk:8765"
+        "mirror settings.yaml",
+        "mirror settings.yaml --listen 0.0.0.0:8765",
+        "mirror settings.yaml --connect wss://desk:8765",
     ),
 )
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=StructureType(new=True))
@@ -28,6 +30,11 @@ from tinysync.peer import Peer
 )
 @click.option(
     "--connect", metavar="URL", multiple=True, help="Link to the device at this address; can be repeated."
+)
+@click.option(
+    "--lan",
+    is_flag=True,
+    help="Find devices on the local network, and be found: so it is by default.",
 )
 @click.option(
     "--key", metavar="PATH", help="The group's key; by default TINYSYNC_KEY or the one of 'tinysync key'."
@@ -39,6 +46,7 @@ def mirror(  # noqa: PLR0917 - click gives them by name
     files: tuple[Structure, ...],
     listen: str | None,
     connect: tuple[str, ...],
+    lan: bool,
     key: str | None,
     no_key: bool,
     device: str | None,
@@ -50,15 +58,18 @@ def mirror(  # noqa: PLR0917 - click gives them by name
     hand and by programs at any time; what is edited offline is merged when the devices meet.
     """
     if listen is None and not connect:
-        raise click.UsageError("nobody to mirror with: give --listen on one device, and --connect on the others")
+        if no_key:
+            raise click.UsageError("nobody to mirror with: give --listen to one process, --connect to the others")
+        lan = True
     secret = None if no_key else (key or Key.default())
     with ExitStack() as stack:
-        peer = stack.enter_context(Peer(listen=listen, connect=connect, device=device, key=secret))
+        peer = stack.enter_context(Peer(listen=listen, connect=connect, device=device, key=secret, lan=lan))
         for file in files:
             structure = open_structure(file, peer, callback=printer(file, as_json=as_json))
             stack.callback(tracker(structure).close)
         if not as_json:
             where = f", others connect to {peer.url}" if peer.url else ""
+            where += ", devices on the local network find it" if lan else ""
             names = ", ".join(file.paths.readable.name for file in files)
             print_text(f"Mirroring {names}{where}. Ctrl-C ends it.", "bold")
             stack.enter_context(bars_of(peer, console()))
