@@ -238,3 +238,21 @@ def test_only_so_many_clients(device):
     wait_until(lambda: not laptop.peer._visitors.connections)
     with client(url) as again:
         copy_of(again)
+
+
+def test_who_comes_too_often_is_turned_away(device):
+    laptop = device(yjs="127.0.0.1:0", yjs_token=TOKEN, limits=Limits(handshakes_per_second=1))
+    laptop.track({})
+    url = laptop.peer.yjs_url
+    told = [status_of(url, "todo?token=guessed") for _ in range(30)]
+    assert set(told[:5]) == {401}
+    assert told[-1] == 429
+
+    def gets_in():
+        try:
+            with client(url, f"todo?token={TOKEN.replace(' ', '%20')}") as page:
+                return bool(copy_of(page))
+        except InvalidStatus:
+            return False
+
+    wait_until(gets_in)

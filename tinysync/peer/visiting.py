@@ -87,6 +87,7 @@ class Visitors:
             self._door,
             self._limits.max_frame,
             max_handshakes=self._limits.max_handshakes,
+            handshakes_per_second=self._limits.handshakes_per_second,
             refusals=self._refusals,
             check=self._check,
             on_link=self._serve,

@@ -18,6 +18,8 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from tinysync.errors import InvalidAddress, UsageError
 from tinysync.transport.addresses import Address, parse_address
+from tinysync.transport.doorkeeper import host_of, origin
+from tinysync.transport.rates import Rates
 from tinysync.transport.websocket import (
     CLOSE_SECONDS,
     OPEN_SECONDS,
@@ -118,6 +120,7 @@ async def listen(
     max_frame: int,
     *,
     max_handshakes: int,
+    handshakes_per_second: int,
     refusals: Refusals,
     check: Callable[[str], None],
     on_link: Callable[[WebSocketLink, str], Awaitable[None]],
@@ -129,15 +132,21 @@ async def listen(
     """
     links: set[WebSocketLink] = set()
     opening: dict[ServerConnection, str] = {}
+    rates = Rates(handshakes_per_second)
+
+    def admit(socket: ServerConnection, request: Request) -> str:
+        if not rates.admits(host_of(socket.transport)):
+            raise TurnedAway(HTTPStatus.TOO_MANY_REQUESTS, "links come from there too often")
+        name = door.admit(request.path, request.headers.get_all("Origin"))
+        check(name)
+        return name
 
     def look(socket: ServerConnection, request: Request) -> Response | None:
         try:
-            name = door.admit(request.path, request.headers.get_all("Origin"))
-            check(name)
+            name = admit(socket, request)
         except TurnedAway as refusal:
             opening.pop(socket, None)
-            remote = socket.remote_address
-            refusals.report(f"from {remote[0] if remote else 'somebody who has left'}", str(refusal))
+            refusals.report(origin(socket.transport), str(refusal))
             return socket.respond(refusal.status, refusal.status.phrase)
         opening[socket] = name
         return None
