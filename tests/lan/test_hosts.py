@@ -63,6 +63,14 @@ def test_hosts_find_each_other_wherever_they_are(start):
 
     assert stranger.get("dict(x)") == {}
     assert stranger.get("len(tracker(x).status().devices)") == 0
-    a.run("tracker(x).close()")
+    # One peer for all that a program shares so; it goes with the last structure, and comes back with the next.
     a.run("from tinysync.peer.common import common_peer")
-    assert a.get("common_peer.current()") is None
+    a.run(f"y = track([], 'more', folder={str(a.folder)!r}, sync=True)")
+    assert a.get("tracker(x)._replica.sharing._peers == tracker(y)._replica.sharing._peers")
+    a.run("tracker(x).close()")
+    assert not a.get("common_peer.current() is None")
+    a.run("tracker(y).close()")
+    assert a.get("common_peer.current() is None")
+    b.run("x['while a was off'] = 5")
+    a.run(f"x = track({{}}, 'todo', folder={str(a.folder)!r}, sync=True)")
+    has(a, **{"while a was off": 5})

@@ -108,6 +108,8 @@ def _set_up_messages() -> None:
     messages = Console(stderr=True, highlight=False, soft_wrap=True)
     handler = RichHandler(console=messages, show_path=False, show_level=False, show_time=False, markup=False)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler], force=True)
+    # That a network is gone is no message for people: devices on it are found again when it is back.
+    logging.getLogger("zeroconf").setLevel(logging.ERROR)
 
     def show(message: Warning | str, *_: Any, **__: Any) -> None:
         messages.print(Text(f"Warning: {message}", "yellow"))

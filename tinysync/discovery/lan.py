@@ -133,6 +133,7 @@ class Lan:
         self._announcing: set[asyncio.Task[None]] = set()
         self._look = asyncio.Event()
         self._is_stale = False
+        self._reported: set[str] = set()
 
     def is_gone(self, label: str) -> None:
         """Note that a label was taken back in one network."""
@@ -177,7 +178,7 @@ class Lan:
                 try:
                     network = self._networks[address] = _Network(self, address)
                 except (OSError, Error) as error:
-                    logger.debug("Cannot look for devices around %s: %s", address, error)
+                    self._report(f"Cannot look for devices around {address}: {error}")
                 else:
                     self._begin(address, network.announce())
         if not addresses:
@@ -188,12 +189,17 @@ class Lan:
         for label in {label for network in closing for label in network.found}:
             self.is_gone(label)
 
+    def _report(self, message: str) -> None:
+        """Say once what does not work, while it is tried again and again."""
+        logger.log(logging.DEBUG if message in self._reported else logging.WARNING, "%s", message)
+        self._reported.add(message)
+
     def _begin(self, address: str, work: Coroutine[Any, Any, None]) -> None:
         async def guarded() -> None:
             try:
                 await work
             except (OSError, Error, AssertionError) as error:
-                logger.debug("Cannot announce this device at %s: %s", address, error or type(error).__name__)
+                self._report(f"Cannot announce this device at {address}: {error or type(error).__name__}")
 
         task = asyncio.ensure_future(guarded())
         self._announcing.add(task)
