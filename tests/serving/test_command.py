@@ -70,7 +70,7 @@ def test_patterns_and_what_it_takes(start, tmp_path):
         timeout=60,
         check=False,
     )
-    assert (wrong.returncode, "nobody to serve" in wrong.stderr) == (2, True)
+    assert (wrong.returncode, "nobody to link with" in wrong.stderr) == (2, True)
 
 
 def test_it_takes_yjs_clients(start, device, tmp_path, monkeypatch):  # noqa: F811

@@ -10,26 +10,23 @@ from rich.text import Text
 
 from tinysync.cli.paths import path_text
 from tinysync.cli.reporting import console, print_json
+from tinysync.tracker.stored import read_device
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tinysync.cli.structures import Structure
-    from tinysync.model import Change, DeviceId
+    from tinysync.model import Change
 
 _ENTRY_CALLS = {"__setitem__": "=", "__delitem__": "deleted", "setdefault": "="}
 _CONTAINER_SIZE = 60
 
 
 def printer(
-    structure: Structure, *, as_json: bool, own: DeviceId | None = None, unread: Event | None = None
+    structure: Structure, *, as_json: bool, unread: Event | None = None
 ) -> Callable[[Change | list[Change]], None]:
-    """Return a callback that prints changes; ``own`` is the id under which other processes here write.
-
-    Once nobody reads them any more, it prints nothing and sets ``unread``.
-    """
+    """Return a callback that prints changes; once nobody reads them any more, it sets ``unread`` instead."""
     unread = unread or Event()
-    file = structure.paths.readable.name
 
     def show(changes: Any) -> None:
         if unread.is_set():
@@ -39,7 +36,7 @@ def printer(
                 if as_json:
                     print_json(_for_programs(change, structure))
                 else:
-                    console().print(_for_people(change, file, own))
+                    console().print(_for_people(change, structure))
         except BrokenPipeError:
             unread.set()
 
@@ -67,11 +64,12 @@ def _for_programs(change: Change, structure: Structure) -> dict[str, Any]:
     return told | ({"values": values} if values else {})
 
 
-def _for_people(change: Change, file: str, own: DeviceId | None) -> Text:
+def _for_people(change: Change, structure: Structure) -> Text:
     path, is_entry = _entry(change)
     who = {"file": "edited by hand", "local": "here"}.get(change.origin, change.device or "another device")
-    if own is not None and change.device == own:
+    if change.origin == "remote" and change.device == read_device(structure.paths):
         who = "a program here"
+    file = structure.paths.readable.name
     line = Text.assemble(
         (f"{datetime.now().astimezone():%H:%M:%S}  ", "dim"), (file, "bold"), "  ", (who, "cyan"), "  "
     )

@@ -13,7 +13,6 @@ from tinysync.cli.changes import printer
 from tinysync.cli.reporting import as_json, console, examples, print_json, print_text
 from tinysync.cli.running import until_stopped
 from tinysync.cli.structures import FORMATS, Structure, StructureType, look_in, structures_in
-from tinysync.tracker.stored import read_device
 
 
 @click.command(
@@ -37,7 +36,7 @@ def watch(structures: tuple[Structure, ...], pattern: str | None, as_json: bool)
         for structure in watched:
             root = look_in(structure)
             stack.callback(tracker(root).close)
-            show = printer(structure, as_json=as_json, own=read_device(structure.paths), unread=unread)
+            show = printer(structure, as_json=as_json, unread=unread)
             tracker(root).on("**" if pattern is None else pattern, show)
         names = [structure.paths.readable.name for structure in watched]
         if as_json:
