@@ -95,8 +95,8 @@ class Replica:
         if self.prepared is None:
             replica.document.load(updates)
         else:
-            state, prepared = self.prepared
-            replica.document.load([state, *updates], prepared)
+            state, prepared, included = self.prepared
+            replica.document.load([state, *(one for one in updates if one not in included)], prepared)
             plain = OpenReplica(replica.kind, name=NAME)
             plain.document.load(updates)
             assert mirror(replica.document) == mirror(plain.document)
@@ -107,7 +107,7 @@ class Replica:
         """Let the next restart of a device in memory build on what is prepared now."""
         if self.document.is_complete():
             (state,) = self.document.diff()
-            self.prepared = state, self.document.prepare()
+            self.prepared = state, self.document.prepare(), set(self.updates())
 
     def _open(self, replica):
         self.replica = replica

@@ -119,6 +119,11 @@ class Exchange(RuleBasedStateMachine):
         replica.check()
 
     @rule(number=numbers)
+    def go_on_under_another_client_id(self, number):
+        # As after an hour in which links were down.
+        self.replicas[number].document.was_forked()
+
+    @rule(number=numbers)
     def prepare_an_opening(self, number):
         self.replicas[number].prepare()
 

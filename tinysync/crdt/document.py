@@ -166,7 +166,7 @@ class Document:
             self._parents.places(),
             rows_of(self.root, self.sequences),
             hidden,
-            lists_of(self.sequences),
+            {list_id: [] for list_id in self.engine.lists} | lists_of(self.sequences),
             overrides_of(self.sequences),
         ).pack()
 
@@ -407,9 +407,10 @@ class Document:
     def renew_client_id(self) -> None:
         """Go on under a client id that was never used."""
         engine = Engine(new_client_id(max(self._highest_session, self.engine.client_id)))
-        engine.apply([self.engine.diff()], self.sequences)
+        engine.apply([self.engine.diff()], self.engine.lists)
         self.engine = engine
         self.writes = Writes(self.own, self._parents, engine)
+        self._parents.own.add(engine.client_id)
         self._digest = None
         self._edited = False
         self._renewed_at = time.monotonic()

@@ -163,6 +163,11 @@ class Engine:
         if self._changes is not None:
             self._changes.add((LIST_ROOT, list_id))
 
+    @property
+    def lists(self) -> list[str]:
+        """All lists that it was told of, also where nothing is left of them."""
+        return list(self._arrays)
+
     def watch_changes(self) -> set[tuple[str, str]]:
         """Return a set with the places of all cells, to which those that change are added from now on.
 

@@ -158,7 +158,7 @@ class Parents:
                 raise BadUpdate("a block that overwrites what the document says about itself")
             if sort == _ENTRY and block.right is not None:
                 raise BadUpdate("an entry that was inserted in front of another")
-        known = self._ends.get(block.client, 0)
+        known = min(self._ends.get(block.client, 0), block.block_end)
         if block.clock < known and self._at((block.client, known - 1)) != place:
             raise BadUpdate("a block of which the beginning lies elsewhere")
         return place
@@ -174,6 +174,8 @@ class Parents:
 
     def _add(self, block: Blocks, place: int) -> None:
         client = block.client
+        if block.block_end <= self._ends.get(client, 0):
+            return  # it was taken in meanwhile, from the engine
         runs = self._runs.get(client)
         if runs is None:
             runs = self._runs[client] = _Runs()
@@ -188,6 +190,8 @@ class Parents:
             places.append(place)
 
     def _restore(self, before: dict[int, tuple[int, int]]) -> None:
+        # What was taken in from the engine meanwhile may be among it.
+        self._is_behind = True
         for client, (count, end) in before.items():
             runs = self._runs[client]
             del runs.ends[count:], runs.places[count:]
