@@ -20,9 +20,10 @@ from tests.tracker.opened import assert_in_agreement, exact, open_in
 from tests.tracker.test_kill_steps import check
 from tinysync import History, StorageError
 from tinysync.model import DeviceId
-from tinysync.storage import compaction
+from tinysync.storage import compaction, prepared
 from tinysync.storage.lock import FolderLock
 from tinysync.storage.names import document_paths
+from tinysync.storage.oplog import FileOpLog
 from tinysync.tracker import compacting
 
 DEADLINE = 30
@@ -35,6 +36,8 @@ def small(monkeypatch):
     monkeypatch.setattr(compacting, "RECORDS", 20)
     monkeypatch.setattr(compacting, "SHARE", 0)
     monkeypatch.setattr(compaction, "CHUNK", 500)
+    for module in (compacting, prepared):
+        monkeypatch.setattr(module, "MIN_BYTES", 100)
 
 
 def wait_until(condition):
@@ -79,6 +82,22 @@ def test_a_long_session_keeps_its_op_log_and_its_history_within_bounds(tmp_path)
     again = open_in(tmp_path, START, history=kept)
     assert exact(again.root) == before
     assert next(entry.version for entry in again.handle.history()) == 601
+    again.close()
+
+
+def test_what_it_leaves_is_prepared_for_the_next_opening(tmp_path):
+    replica = open_in(tmp_path, START)
+    for number in range(25):
+        replica.root.log.append(number)
+    settle(replica)
+    replica.root.last = {"later": 1}
+    replica.close()
+    log = FileOpLog(document_paths("conf", tmp_path))
+    assert log.open().prepared is not None
+    log.close()
+    again = open_in(tmp_path, START)
+    assert exact(again.root) == exact({"log": list(range(25)), "last": {"later": 1}})
+    assert_in_agreement(again)
     again.close()
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from tinysync.doctor.finding import Finding
 from tinysync.doctor.repairs import renew_device
 from tinysync.errors import TinySyncError
-from tinysync.tracker.history import scratch
+from tinysync.tracker.scratch import scratch
 from tinysync.tracker.stored import read_stored
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from tinysync.storage.inspection import DEVICE_ID
 from tinysync.storage.lock import PATIENCE, FolderLock
 from tinysync.storage.oplog_contract import Opened
 from tinysync.storage.past_files import sweep
-from tinysync.storage.prepared import read_prepared, write_prepared
+from tinysync.storage.prepared import read_prepared, sweep_prepared, write_prepared
 from tinysync.storage.records import OPS_MAGIC, OpRecord, encode_op, frame
 from tinysync.storage.recovery import CORRUPT_SUFFIX, OPS_SUFFIX, read_again, read_folder
 from tinysync.storage.sessions import Session, live_sessions
@@ -167,11 +167,9 @@ class FileOpLog:
         """
         self._require_open()
         with self._lock.held(PATIENCE):
-            written = self.begin_compaction()(update)
-            if self.end_compaction(written) and prepared is not None:
-                write_prepared(self._folder, written.name, update, prepared)
+            self.end_compaction(self.begin_compaction()(update, prepared))
 
-    def begin_compaction(self) -> Callable[[bytes], Draft]:
+    def begin_compaction(self) -> Callable[[bytes, bytes | None], Draft]:
         """Begin what ``compact`` does in one go, with an update of what is there now.
 
         Return a function that writes the update beside, in any thread, for ``end_compaction``; it raises
@@ -182,13 +180,17 @@ class FileOpLog:
             self._end()
         known = tail.known(session.name)
 
-        def write(update: bytes) -> Draft:
+        def write(update: bytes, prepared: bytes | None) -> Draft:
             with storage_errors(_COMPACTING, self._folder, _NOTHING_LOST):
                 with self._lock.held(0):
                     live = live_sessions(self._folder, self._paths.readable, session)
                     contents = read_folder(self._folder, {*live, session.name})
                     covered = known.covered(contents, live)
-                return draft(self._folder, contents, update, covered, retention=self._retention, now_ms=_now_ms())
+                kept = self._retention
+                written = draft(self._folder, contents, update, covered, retention=kept, now_ms=_now_ms())
+                if prepared is not None:
+                    write_prepared(self._folder, written.name, update, prepared)
+                return written
 
         return write
 
@@ -204,6 +206,9 @@ class FileOpLog:
                 return False
             finish(self._folder, written)
             tail.replaced(written.covered, written.name)
+            # What cannot be deleted now is deleted when the folder is opened again.
+            with contextlib.suppress(OSError):
+                sweep_prepared(self._folder, {written.name})
             self._ended = {name: end for name, end in self._ended.items() if name not in written.covered}
             return True
 

@@ -35,7 +35,7 @@ def read_prepared(folder: Path, contents: Contents) -> tuple[bytes | None, bool]
     Files for other snapshots are deleted. Raise OSError.
     """
     snapshots = contents.snapshots
-    _sweep(folder, {_name(snapshot.name) for snapshot in snapshots})
+    sweep_prepared(folder, {snapshot.name for snapshot in snapshots})
     if not any(snapshot.size >= MIN_BYTES for snapshot in snapshots):
         return None, False
     key = own_key()
@@ -65,7 +65,6 @@ def write_prepared(folder: Path, snapshot: str, update: bytes, prepared: bytes) 
         with contextlib.suppress(OSError):
             data = header(_MAGIC) + _digest(key, update, prepared) + prepared
             replace_file(folder / _name(snapshot), data, "os")
-            _sweep(folder, {_name(snapshot)})
 
 
 def _digest(key: bytes, update: bytes, prepared: bytes | memoryview) -> bytes:
@@ -80,7 +79,9 @@ def _name(snapshot: str) -> str:
     return _PREFIX + snapshot.partition("-")[2]
 
 
-def _sweep(folder: Path, kept: set[str]) -> None:
+def sweep_prepared(folder: Path, snapshots: set[str]) -> None:
+    """Delete what was prepared for others than these snapshots. Raise OSError."""
+    kept = {_name(snapshot) for snapshot in snapshots}
     for path in folder.glob(f"{_PREFIX}*"):
         if path.name not in kept:
             path.unlink(missing_ok=True)

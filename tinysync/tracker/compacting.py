@@ -14,6 +14,8 @@ import weakref
 from typing import TYPE_CHECKING, Final
 
 from tinysync.errors import DocumentInUse, StorageError
+from tinysync.storage.prepared import MIN_BYTES
+from tinysync.tracker.scratch import scratch
 
 if TYPE_CHECKING:
     from tinysync.storage.compaction import Draft
@@ -103,10 +105,12 @@ class Compacting:
             write = self._log.begin_compaction()
             (update,) = replica.document.diff()
         self._least = SHARE * len(update)
+        # Not of the structure's own document, which must not be held up: nobody waits for another one.
+        prepared = scratch(replica.kind, [update]).prepare() if len(update) >= MIN_BYTES else None
         with self._writing:
             if self._stopped.is_set():
                 return
-            written = write(update)
+            written = write(update, prepared)
         deadline = time.monotonic() + _PATIENCE
         while not self._end(replica, written):
             if time.monotonic() > deadline:

@@ -39,6 +39,9 @@ COMPACT_BYTES: Final = 1024 * 1024
 COMPACT_RECORDS: Final = 2000
 """The op log is compacted on opening when it is over one of these; see ``compacting`` for later."""
 
+COMPACT_BYTES_AT_FIRST: Final = 64 * 1024
+"""So is one that is smaller, if it is over this and as large as what is compacted already."""
+
 
 register_plain_types([DictWrapper], [ListWrapper], [SetWrapper])
 
@@ -121,7 +124,9 @@ class Disk:
 
     def compact_if_large(self, opened: Opened, replica: Replica) -> None:
         """Replace a long op log by a snapshot, unless updates are missing from it."""
-        large = opened.loose_bytes > COMPACT_BYTES or len(opened.records) > COMPACT_RECORDS
+        compacted = opened.file_bytes - opened.loose_bytes
+        large = opened.loose_bytes > min(COMPACT_BYTES, max(COMPACT_BYTES_AT_FIRST, compacted))
+        large = large or len(opened.records) > COMPACT_RECORDS
         if (large or opened.past_due or opened.unprepared) and replica.document.is_complete():
             (update,) = replica.document.diff()
             up_to_date = self.view.is_up_to_date()

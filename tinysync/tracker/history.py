@@ -12,16 +12,15 @@ from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, overload
 
-from tinysync.crdt.document import Document
-from tinysync.errors import BadUpdate, EngineFailure, StorageError, UsageError
+from tinysync.errors import BadUpdate, EngineFailure, UsageError
 from tinysync.model import HistoryEntry
-from tinysync.tracked.adopt import make_container
 from tinysync.tracked.plain import plain
 from tinysync.tracked.sameness import same, token
 from tinysync.tracker.disk import Disk
+from tinysync.tracker.scratch import scratch, unusable
 
 if TYPE_CHECKING:
-    from tinysync.crdt.node import Node
+    from tinysync.crdt.document import Document
     from tinysync.crdt.patching import Patch
     from tinysync.model import DeviceId, HistoryOrigin, Kind, Path
     from tinysync.storage.oplog_contract import Past
@@ -176,7 +175,7 @@ class _Paths:
             patches = document.show(document.receive(updates, trusted=True))
         except (BadUpdate, EngineFailure) as error:
             self._document = None
-            raise _unusable(error) from error
+            raise unusable(error) from error
         self._found[self._position] = _changed_paths(patches)
         self._position += 1
 
@@ -194,24 +193,6 @@ def _changed_paths(patches: list[Patch]) -> list[Path]:
 
 
 # --- states -------------------------------------------------------------------------------------------------
-
-
-def scratch(kind: Kind, updates: list[bytes]) -> Document:
-    """Return a document, with its structure, that holds just these updates. Raises StorageError."""
-
-    def make(kind: Kind, node: Node) -> Any:
-        return make_container(kind, node, None)
-
-    document = Document(kind, make)
-    try:
-        document.load(updates)
-    except (BadUpdate, EngineFailure) as error:
-        raise _unusable(error) from error
-    return document
-
-
-def _unusable(error: Exception) -> StorageError:
-    return StorageError(f"what the op log keeps of the past cannot be used: {error}")
 
 
 def _updates_before(past: Past, count: int) -> list[bytes]:

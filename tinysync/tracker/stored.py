@@ -20,7 +20,8 @@ from tinysync.storage.oplog import FileOpLog
 from tinysync.storage.sessions import read_signs
 from tinysync.tracked.plain import plain
 from tinysync.tracker.disk import retention, updates_of
-from tinysync.tracker.history import entries_of, scratch, state_of
+from tinysync.tracker.history import entries_of, state_of
+from tinysync.tracker.scratch import scratch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
