@@ -11,18 +11,22 @@ import logging
 import threading
 import time
 import weakref
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from tinysync.errors import DocumentInUse, StorageError
 from tinysync.storage.prepared import MIN_BYTES
 from tinysync.tracker.scratch import scratch
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tinysync.storage.compaction import Draft
     from tinysync.storage.lock import FolderLock
     from tinysync.storage.oplog import FileOpLog
     from tinysync.tracker.replica import Replica
     from tinysync.tracker.view import View
+
+Result = TypeVar("Result")
 
 logger = logging.getLogger("tinysync")
 
@@ -38,8 +42,8 @@ AGE: Final = 86_400.0
 """... or has grown and so many seconds have passed: what is too old of the past is let go then."""
 
 _PAUSE: Final = 0.1
-_PATIENCE: Final = 30.0
-"""Seconds for which a snapshot that is written waits until nobody has the folder's lock, and between two looks."""
+_PATIENCE: Final = 60.0
+"""Seconds between two looks whether nobody has the folder's lock, and for which it is looked."""
 
 
 class Compacting:
@@ -107,28 +111,38 @@ class Compacting:
         self._least = SHARE * len(update)
         # Not of the structure's own document, which must not be held up: nobody waits for another one.
         prepared = scratch(replica.kind, [update]).prepare() if len(update) >= MIN_BYTES else None
-        with self._writing:
-            if self._stopped.is_set():
-                return
-            written = write(update, prepared)
-        deadline = time.monotonic() + _PATIENCE
-        while not self._end(replica, written):
-            if time.monotonic() > deadline:
-                written.discard()
-                return
-            self._stopped.wait(_PAUSE)
+        written = self._patiently(lambda: self._write(write, update, prepared))
+        if written is None:
+            return
+        try:
+            self._patiently(lambda: self._end(replica, written))
+        except BaseException:
+            written.discard()
+            raise
 
-    def _end(self, replica: Replica, written: Draft) -> bool:
-        """Put the snapshot in its place; return False if the folder is locked just now."""
+    def _patiently(self, attempt: Callable[[], Result]) -> Result:
+        """Do what needs the folder's lock, which others have for moments, or for as long as a large file takes."""
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                return attempt()
+            except DocumentInUse:
+                if time.monotonic() > deadline:
+                    raise
+                self._stopped.wait(_PAUSE)
+
+    def _write(
+        self, write: Callable[[bytes, bytes | None], Draft], update: bytes, prepared: bytes | None
+    ) -> Draft | None:
+        with self._writing:
+            return None if self._stopped.is_set() else write(update, prepared)
+
+    def _end(self, replica: Replica, written: Draft) -> None:
         with replica.reading():
             if self._stopped.is_set():
                 written.discard()
-                return True
-            try:
-                with self._lock.held(0):
-                    up_to_date = self._view.is_up_to_date()
-                    if self._log.end_compaction(written) and up_to_date:
-                        self._view.still_up_to_date()
-            except DocumentInUse:
-                return False
-        return True
+                return
+            with self._lock.held(0):
+                up_to_date = self._view.is_up_to_date()
+                if self._log.end_compaction(written) and up_to_date:
+                    self._view.still_up_to_date()
