@@ -154,7 +154,7 @@ def test_a_callback_waits_for_a_block_that_waits_for_nobody():
             inside.set()
             a.root.n = 5
             # While the other's callback waits for this block.
-            while not a.lock._waiting:
+            while not a.lock.is_awaited():
                 pass
             b.root.other = True
 

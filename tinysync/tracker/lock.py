@@ -42,7 +42,7 @@ class TransactionLock:
     """
 
     __slots__ = (
-        "_deciding", "_notifier", "_on_free", "_put_back", "_turns", "_waiting",
+        "_deciding", "_notifier", "_on_free", "_put_back", "_turns",
         "blocks", "give", "is_mine", "jobs", "native", "take", "task", "tasks", "teller", "to_tell",
     )  # fmt: skip
 
@@ -63,8 +63,6 @@ class TransactionLock:
         self._turns = Turns()
         self.tasks = self._turns.waiting
         """The tasks that wait for the lock."""
-        self._waiting: list[None] = []
-        """One for each thread that waits for the lock."""
         self._on_free = on_free
         self.jobs: deque[Any] = deque()
         """What is to be done when the structure is free."""
@@ -99,7 +97,7 @@ class TransactionLock:
 
     def try_acquire(self, taken: Taken) -> bool:
         """Take the lock if the structure is free and no other thread waits for it."""
-        if self._waiting or self.is_busy() or self.is_mine():
+        if self.is_busy() or self.is_mine() or self.is_awaited():
             return False
         taken.extend(map(self.take, AT_ONCE))
         if not taken[-1]:
@@ -109,6 +107,10 @@ class TransactionLock:
             self._put(taken)
             return False
         return True
+
+    def is_awaited(self) -> bool:
+        """Whether a thread waits for the lock."""
+        return any(wait.lock is self for wait in tuple(waits.waits.values()))
 
     def is_busy(self) -> bool:
         """Whether a thread is calling back."""
@@ -124,9 +126,9 @@ class TransactionLock:
 
     def wait_for_holder(self, taken: Taken) -> None:
         """Take the lock as soon as it is free; raises TransactionBusy if that would never be."""
-        self._waiting.append(None)
+        me = threading.get_ident()
         try:
-            circle = waits.note(waits.Wait(self, for_callbacks=False))
+            circle = waits.note(me, waits.Wait(self, for_callbacks=False))
             if any(wait.for_callbacks for wait in circle):
                 waits.ring_all()
             elif circle:
@@ -137,8 +139,7 @@ class TransactionLock:
                 )
             taken.extend(map(self.take, _WAITING))
         finally:
-            waits.waits.pop(threading.get_ident(), None)
-            self._waiting.pop()
+            waits.waits.pop(me, None)
 
     def _wait_for_callbacks(self, taken: Taken) -> None:
         me = threading.get_ident()
@@ -154,10 +155,9 @@ class TransactionLock:
     def _callbacks_wait_too(self, me: int) -> bool:
         """Wait until callbacks are through; return True if they, in turn, wait for this thread."""
         wait = waits.Wait(self, for_callbacks=True)
-        self._waiting.append(None)
         try:
             wait.bell.acquire()
-            circle = waits.note(wait)
+            circle = waits.note(me, wait)
             while not circle and self.teller is not None:
                 # An interrupt may have kept the other thread from ringing.
                 wait.bell.acquire(timeout=1)
@@ -165,7 +165,6 @@ class TransactionLock:
             return bool(circle)
         finally:
             waits.waits.pop(me, None)
-            self._waiting.pop()
 
     # --- giving back ---------------------------------------------------------------------------------------
 

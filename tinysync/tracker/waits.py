@@ -43,9 +43,8 @@ waits: Final[dict[int, Wait]] = {}
 _noting: Final = threading.Lock()
 
 
-def note(wait: Wait) -> list[Wait]:
-    """Note that this thread is about to wait; return the circle of waits that is in, if there is one."""
-    me = threading.get_ident()
+def note(me: int, wait: Wait) -> list[Wait]:
+    """Note that a thread is about to wait; return the circle of waits that is in, if there is one."""
     with _noting:
         waits[me] = wait
         return circle(me)
