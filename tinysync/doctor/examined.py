@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -29,7 +30,7 @@ from tinysync.storage.devices_file import FILE as PEERS
 from tinysync.storage.devices_file import UNREADABLE, load_devices
 from tinysync.storage.inspection import DEVICE_ID, inspect_folder
 from tinysync.storage.kept_as import kept_as
-from tinysync.storage.lock import FolderLock, is_held
+from tinysync.storage.lock import FolderLock
 from tinysync.storage.plain import identity
 from tinysync.storage.readable import base_name, load_file
 from tinysync.storage.records import BASE_MAGIC, scan
@@ -46,6 +47,9 @@ if TYPE_CHECKING:
 
 PATIENCE: Final = 10.0
 """Seconds for which the folder's lock is waited for; nobody else writes to the files while it is held."""
+
+WRITING: Final = 60.0
+"""Seconds within which a temporary file is written, and gone."""
 
 _DAMAGES: Final[dict[str, tuple[str, Severity, str, str]]] = {
     "torn": (
@@ -170,7 +174,7 @@ class _Examination:
         readable = self._patient.paths.readable
         beside = readable.with_name(f".{readable.name}{TEMP_SUFFIX}")
         for path in [*sorted(self._state.glob(f".*{TEMP_SUFFIX}")), *([beside] if beside.exists() else [])]:
-            if path.name == f".{PEERS}{TEMP_SUFFIX}" and is_held(self._state / f"{PEERS}.lock"):
+            if self._may_be_in_use(path):
                 continue
             self._add(
                 "temporary-file",
@@ -188,6 +192,14 @@ class _Examination:
                 "was kept when something was damaged",
                 "See whether anything is missing, and delete it then.",
             )
+
+    def _may_be_in_use(self, path: Path) -> bool:
+        """Tell whether a temporary file is being written: some files have locks of their own."""
+        try:
+            age = time.time() - path.stat().st_mtime
+        except FileNotFoundError:
+            return True
+        return age < WRITING and any(sign.lives for sign in self._signs)
 
     # --- structures with a document ------------------------------------------------------------------------
 
