@@ -56,7 +56,7 @@ def doctor(context: click.Context, places: tuple[str, ...], repair: bool, as_jso
         left = _examine(patients)
         found += [finding for finding in left if finding not in found]
     if as_json:
-        for finding in found:
+        for finding in _worst_first(found):
             _tell_program(finding, done.get(finding))
     else:
         _tell_person(structures, found, done, repair=repair)
@@ -92,9 +92,12 @@ def _patient(structure: Structure) -> Patient:
 
 
 def _examine(patients: Sequence[Patient]) -> list[Finding]:
-    found = [
-        finding for patient in patients if patient.paths.state.is_dir() for finding in examine(patient)
-    ] + compare([patient for patient in patients if patient.paths.state.is_dir()])
+    """Return what is wrong, in the order in which it is to be repaired."""
+    kept = [patient for patient in patients if patient.paths.state.is_dir()]
+    return [*(finding for patient in kept for finding in examine(patient)), *compare(kept)]
+
+
+def _worst_first(found: Sequence[Finding]) -> list[Finding]:
     order = list(_STYLES)
     return sorted(found, key=lambda finding: order.index(finding.severity))
 
@@ -132,7 +135,7 @@ def _tell_person(
     repair: bool,
 ) -> None:
     out = console()
-    for finding in found:
+    for finding in _worst_first(found):
         out.print(
             Text.assemble(
                 (finding.severity, _STYLES[finding.severity]), f"  {finding.structure}: {finding.message}"

@@ -58,12 +58,6 @@ _DAMAGES: Final[dict[str, tuple[str, Severity, str, str]]] = {
         "ends with a change whose writing was interrupted ({text})",
         "It was never acknowledged: what is whole before it is kept, and the rest is cut off on opening.",
     ),
-    "damaged": (
-        "damaged-op-log",
-        "error",
-        "is damaged in its middle; {text}",
-        "What is whole is kept, and the damaged file beside it; what is missing comes back from other devices.",
-    ),
     "unknown": (
         "unknown-file",
         "error",
@@ -75,6 +69,12 @@ _DAMAGES: Final[dict[str, tuple[str, Severity, str, str]]] = {
         "error",
         "holds the state and is damaged, and what it was made from is gone",
         "Restore it from a backup. Or begin anew with the readable file and what other devices have.",
+    ),
+    "damaged": (
+        "damaged-op-log",
+        "error",
+        "is damaged in its middle; {text}",
+        "What is whole is kept, and the damaged file beside it; what is missing comes back from other devices.",
     ),
     "replaced": (
         "compacted-leftover",
@@ -204,26 +204,30 @@ class _Examination:
     # --- structures with a document ------------------------------------------------------------------------
 
     def _look_at_document(self) -> None:
+        """Note what is wrong; first what is repaired without opening, which puts other things right itself."""
         inspection = inspect_folder(self._state)
         self._live = {sign.session for sign in self._signs if sign.lives}
-        for damaged in inspection.damaged:
-            # What a living session is just writing is not torn.
-            if damaged.damage != "torn" or not any(session in damaged.name for session in self._live):
-                self._note_damage(damaged)
+        # What a living session is just writing is not torn.
+        damaged = [each for each in inspection.damaged if each.damage != "torn" or not self._is_of_living(each)]
+        is_begun = bool(inspection.contents.records or damaged)
         self._look_at_device()
         self._look_at_peers()
-        if not inspection.contents.records and not inspection.damaged:
-            return  # nothing was kept yet
+        if not is_begun:
+            return
         stored = Stored(self._patient.name, self._patient.paths, read_device(self._patient.paths), inspection, [])
-        is_lost = any(damaged.damage in {"lost", "unknown"} for damaged in inspection.damaged)
-        if not any(damaged.name.startswith("snapshot-") for damaged in inspection.damaged):
+        document, found = document_findings(self._patient, stored, self._devices, whole=not damaged)
+        self._look_at_base(document)
+        for each in sorted(damaged, key=lambda each: list(_DAMAGES).index(each.damage)):
+            self._note_damage(each)
+        if not any(each.name.startswith("snapshot-") for each in damaged):
             # Else it is not known which files belong to it.
             self._found += history_findings(self._patient, inspection.contents)
-        document, found = document_findings(self._patient, stored, self._devices, whole=not inspection.damaged)
-        if not is_lost:
+        if not any(each.damage in {"lost", "unknown"} for each in damaged):
             self._found += found
-        self._look_at_base(document)
         self._look_at_readable(document)
+
+    def _is_of_living(self, damaged: Damaged) -> bool:
+        return any(session in damaged.name for session in self._live)
 
     def _note_damage(self, damaged: Damaged) -> None:
         path = self._state / damaged.name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 import time
@@ -14,6 +15,7 @@ from tinysync.storage.atomic import replace_file
 from tinysync.storage.base import BaseFile
 from tinysync.storage.oplog import FileOpLog, keep_readable_aside
 from tinysync.storage.past_files import PAST_SUFFIX
+from tinysync.storage.records import HEADER_SIZE, OPS_MAGIC, decode_ops, scan
 from tinysync.storage.recovery import free_name, is_snapshot
 from tinysync.storage.sessions import read_signs
 
@@ -54,7 +56,13 @@ def cut_off(patient: Patient, path: Path) -> str:
     kept = f"It is kept as {aside.name}"
     if patient.paths.readable.is_file():
         kept += f", and {patient.paths.readable.name} as {keep_readable_aside(patient.paths).name}"
-    return f"{kept}. {reopen_log(patient)}"
+    data = path.read_bytes()
+    records, size = decode_ops(scan(data, OPS_MAGIC, path).payloads)
+    if records:
+        os.truncate(path, HEADER_SIZE + size)
+    else:
+        path.unlink()
+    return f"{kept}; its {len(records)} whole changes stay."
 
 
 def keep_and_rewrite(patient: Patient) -> str:
