@@ -85,16 +85,23 @@ def test_what_was_prepared_is_used_and_shows_the_same(compacted, monkeypatch):
 
 
 def test_a_folder_that_comes_from_elsewhere_is_checked_and_prepared_anew(compacted, monkeypatch, tmp_path):
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "other user"))
-    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "other user"))
+    monkeypatch.setattr(disk, "COMPACT_RECORDS", 1000)
+    elsewhere = str(tmp_path.with_name("other user"))
+    monkeypatch.setenv("XDG_STATE_HOME", elsewhere)
+    monkeypatch.setenv("LOCALAPPDATA", elsewhere)
     foreign = opened(compacted)
     assert foreign.prepared is None
     assert foreign.unprepared
-    before = the_prepared(compacted).name
+    before = files(compacted)
     conf = track({}, "conf", folder=compacted)
     assert conf == expected()
     tracker(conf).close()
-    assert the_prepared(compacted).name != before
+    assert opened(compacted).prepared is not None
+    # Nothing else was written, and whose it was before still has what was prepared there.
+    assert len(files(compacted).items() - before.items()) == 1
+    assert files(compacted).items() >= before.items()
+    monkeypatch.undo()
+    monkeypatch.setattr(prepared_files, "MIN_BYTES", 100)
     assert opened(compacted).prepared is not None
 
 

@@ -160,6 +160,13 @@ class FileOpLog:
         known = sorted(tail.snapshots), sorted((name, end) for name, end in ends.items() if end)
         return digest(repr(known).encode())
 
+    def prepare(self, update: bytes, prepared: bytes) -> None:
+        """Keep what was worked out of the snapshot of this update, beside it."""
+        _, tail = self._require_open()
+        if len(tail.snapshots) == 1:
+            (name,) = tail.snapshots
+            write_prepared(self._folder, name, update, prepared)
+
     def compact(self, update: bytes, prepared: bytes | None = None) -> None:
         """Write ``update`` as a snapshot, then delete what it replaces. Raise StorageError; nothing is lost.
 

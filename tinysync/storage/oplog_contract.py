@@ -38,7 +38,7 @@ class Opened:
     there should be; compacting sees to it. ``session`` is the name of the session that it began.
 
     ``prepared`` is what was given to ``compact`` for the first record, if it is certain that this user's programs
-    wrote both; ``unprepared`` says that opening would be faster with it, if this was compacted again.
+    wrote both; ``unprepared`` says that opening would be faster with it: ``prepare`` takes it later, too.
     """
 
     device: DeviceId
@@ -109,6 +109,9 @@ class OpLog(Protocol):
 
     def position(self) -> bytes:
         """Return a digest of which records were returned and appended so far: the same in all sessions."""
+
+    def prepare(self, update: bytes, prepared: bytes) -> None:
+        """Keep what ``open`` may give back with the compacted state that is this update; it need not do so."""
 
     def compact(self, update: bytes, prepared: bytes | None = None) -> None:
         """Put one update, which must cover all records returned and appended so far, in their place.

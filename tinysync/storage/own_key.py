@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import secrets
 import stat
@@ -57,11 +56,7 @@ def _make(path: Path) -> None:
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(secrets.token_bytes(SIZE))
-        with contextlib.suppress(FileExistsError):
-            # Not replaced: another process may have made one at the same moment, and used it.
-            if os.name == "nt":
-                temporary.rename(path)
-            else:
-                path.hardlink_to(temporary)
+        # Of two processes that make one at the same moment one prevails; what the other prepared does not count.
+        temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

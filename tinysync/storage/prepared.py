@@ -42,10 +42,10 @@ def read_prepared(folder: Path, contents: Contents) -> tuple[bytes | None, bool]
     if key is None:
         return None, False
     if len(snapshots) > 1:
-        return None, True
+        return None, False
     (update,) = snapshots[0].record.updates
     try:
-        data = (folder / _name(snapshots[0].name)).read_bytes()
+        data = (folder / _name(snapshots[0].name, key)).read_bytes()
     except FileNotFoundError:
         return None, True
     begin = header(_MAGIC)
@@ -64,7 +64,7 @@ def write_prepared(folder: Path, snapshot: str, update: bytes, prepared: bytes) 
         # Without the file the next opening only takes longer.
         with contextlib.suppress(OSError):
             data = header(_MAGIC) + _digest(key, update, prepared) + prepared
-            replace_file(folder / _name(snapshot), data, "os")
+            replace_file(folder / _name(snapshot, key), data, "os")
 
 
 def _digest(key: bytes, update: bytes, prepared: bytes | memoryview) -> bytes:
@@ -75,13 +75,19 @@ def _digest(key: bytes, update: bytes, prepared: bytes | memoryview) -> bytes:
     return state.digest()
 
 
-def _name(snapshot: str) -> str:
-    return _PREFIX + snapshot.partition("-")[2]
+def _name(snapshot: str, key: bytes) -> str:
+    """Return the name of the file for a snapshot; each user of the folder, on each machine, has one."""
+    user = blake2b(key=key, digest_size=4, person=b"tinysync user").hexdigest()
+    return f"{_begin(snapshot)}-{user}.bin"
+
+
+def _begin(snapshot: str) -> str:
+    return _PREFIX + snapshot.partition("-")[2].removesuffix(".bin")
 
 
 def sweep_prepared(folder: Path, snapshots: set[str]) -> None:
     """Delete what was prepared for others than these snapshots. Raise OSError."""
-    kept = {_name(snapshot) for snapshot in snapshots}
+    kept = {_begin(snapshot) for snapshot in snapshots}
     for path in folder.glob(f"{_PREFIX}*"):
-        if path.name not in kept:
+        if path.name.rpartition("-")[0] not in kept:
             path.unlink(missing_ok=True)

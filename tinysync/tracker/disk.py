@@ -19,6 +19,7 @@ from tinysync.tracked.dicts import DictWrapper
 from tinysync.tracked.lists import ListWrapper
 from tinysync.tracked.sets import SetWrapper
 from tinysync.tracker.compacting import Compacting
+from tinysync.tracker.scratch import scratch
 from tinysync.tracker.view import View
 from tinysync.tracker.watching import FileWatch
 
@@ -127,12 +128,20 @@ class Disk:
         compacted = opened.file_bytes - opened.loose_bytes
         large = opened.loose_bytes > min(COMPACT_BYTES, max(COMPACT_BYTES_AT_FIRST, compacted))
         large = large or len(opened.records) > COMPACT_RECORDS
-        if (large or opened.past_due or opened.unprepared) and replica.document.is_complete():
+        if not replica.document.is_complete():
+            return
+        if large or opened.past_due:
             (update,) = replica.document.diff()
             up_to_date = self.view.is_up_to_date()
             self._log.compact(update, replica.document.prepare())
             if up_to_date:
                 self.view.still_up_to_date()
+        elif opened.unprepared:
+            # It comes from another machine, say: there it stays what it is.
+            (update,) = opened.records[0].updates
+            document = scratch(replica.kind, [update])
+            if document.is_complete():
+                self._log.prepare(update, document.prepare())
 
     def past(self) -> Past:
         """Return the records that are kept for the history; raises StorageError."""
