@@ -66,27 +66,33 @@ class ConflictJournal:
     def __init__(self, folder: FilePath | None = None) -> None:
         self._path = None if folder is None else folder / FILE
         self._lock = None if folder is None else FileLock(folder / f"{FILE}.lock")
-        self._here: list[bytes] = []
-        """What is not in a file: everything without one, else what could not be written."""
+        self._here: dict[str, bytes] = {}
+        """What is not in a file, by mark: everything without one, else what could not be written."""
+        self._size = 0
+        """About how many bytes that is."""
         self._known: tuple[tuple[int, int], int, int, set[str]] | None = None
         """What the file was like: its size and time, where it ends, how many entries it has, and their marks."""
 
     def add(self, entries: Sequence[JournalEntry]) -> None:
         """Keep entries that are not there yet; what cannot be written is logged, and tried again the next time."""
-        self._here += [_encode(entry) for entry in entries[-MAX_ENTRIES:]]
-        if self._path is None:
-            self._here = _newest(_unique(self._here))
-            return
+        for entry in entries[-MAX_ENTRIES:]:
+            payload = self._here.setdefault(entry.mark, _encode(entry))
+            self._size += len(payload)
         try:
-            self._write(self._path)
+            if self._path is not None:
+                self._write(self._path)
         except (OSError, StorageError) as error:
             logger.warning("Could not note a conflict in %s: %s", self._path, error)
-            self._here = _newest(self._here)
+        if len(self._here) > MAX_ENTRIES * _SLACK or self._size > MAX_BYTES * _SLACK:
+            kept = _newest(list(self._here.values()))
+            self._here = {_mark(payload): payload for payload in kept}
+            self._size = sum(map(len, kept))
 
     def entries(self) -> list[JournalEntry]:
         """Return all entries, the oldest first; raises StorageError if the file is none or cannot be read."""
         payloads = [] if self._path is None else self._read(self._path)[0]
-        return [entry for entry in map(_decode, _newest(_unique([*payloads, *self._here]))) if entry is not None]
+        unique = {_mark(payload): payload for payload in payloads} | self._here
+        return [entry for entry in map(_decode, _newest(list(unique.values()))) if entry is not None]
 
     def close(self) -> None:
         """Give the file free."""
@@ -118,21 +124,21 @@ class ConflictJournal:
             self._look(path)
             assert self._known is not None
             _, end, count, marks = self._known
-            fresh = [payload for payload in _unique(self._here) if _mark(payload) not in marks]
-            size = sum(map(len, fresh))
+            fresh = {mark: payload for mark, payload in self._here.items() if mark not in marks}
+            size = sum(map(len, fresh.values()))
             if end and count + len(fresh) <= MAX_ENTRIES * _SLACK and end + size <= MAX_BYTES * _SLACK:
                 with path.open("ab") as file:
-                    file.write(b"".join(map(frame, fresh)))
+                    file.write(b"".join(map(frame, fresh.values())))
+                marks.update(fresh)
             else:
-                payloads = _newest([*self._read(path)[0], *fresh])
+                payloads = _newest([*self._read(path)[0], *fresh.values()])
                 replace_file(path, header(_MAGIC) + b"".join(map(frame, payloads)), "os")
-                marks, count, fresh = set(map(_mark, payloads)), len(payloads), []
+                marks = set(map(_mark, payloads))
             self._known = None
             with contextlib.suppress(FileNotFoundError):
                 found = path.stat()
-                marks = marks.union(map(_mark, fresh))
-                self._known = (found.st_size, found.st_mtime_ns), found.st_size, count + len(fresh), marks
-            self._here = []
+                self._known = (found.st_size, found.st_mtime_ns), found.st_size, len(marks), marks
+            self._here, self._size = {}, 0
         finally:
             self._lock.release()
 
@@ -147,10 +153,6 @@ class ConflictJournal:
         if self._known is None or self._known[0] != signature:
             payloads, end = self._read(path)
             self._known = signature, max(end, HEADER_SIZE) if end else 0, len(payloads), set(map(_mark, payloads))
-
-
-def _unique(payloads: list[bytes]) -> list[bytes]:
-    return list({_mark(payload): payload for payload in reversed(payloads)}.values())[::-1]
 
 
 def _newest(payloads: list[bytes]) -> list[bytes]:
