@@ -13,7 +13,10 @@ def replicas_told(pair):
 
 
 def told(structure):
-    """What a structure's journal says, without devices and times."""
+    """What a structure's journal says once all has arrived, without devices and times."""
+    replica = tracker(structure)._replica
+    with replica.changing():
+        replica.conflicts.settle()
     return [(c.path, c.kind, c.lost, c.kept, c.lost_here) for c in tracker(structure).conflicts()]
 
 
@@ -206,6 +209,34 @@ def test_defaults_are_nobodys_write(pair):
     assert told(a) == told(b) == []
 
 
+def test_a_plain_value_that_is_deleted_against_an_edit(pair):
+    a, b = pair.start({}, meet=False)
+    a["n"] = 1
+    pair.exchange()
+    del a["n"]
+    b["n"] = 2
+    assert pair.exchange() == {"n": 2}
+    assert told(a) == [(["n"], "value", NOTHING, 2, True)]
+    assert told(b) == []
+    [conflict] = tracker(a).conflicts()
+    conflict.restore()
+    assert pair.exchange() == {}
+
+
+def test_a_deleted_plain_value_that_is_written_again_by_who_knows_is_none(pair):
+    a, b = pair.start({}, meet=False)
+    a["n"] = 1
+    pair.exchange()
+    del a["n"]
+    # Over a link: b is told at once.
+    b_shared = pair.b.outbox.shared
+    b_shared.deliver(a._tracker._replica.document.diff(pair.b.document.state_vector()), "a", lambda _: None)
+    b["n"] = 2
+    pair.a.receive(pair.b.outbox.published[-1:])
+    assert told(a) == told(b) == []
+    assert a == {"n": 2}
+
+
 def test_set_elements(pair):
     a, b = pair.start({"s": {1, 2}})
     a.s.add(3)
@@ -241,6 +272,7 @@ def test_restore(pair, what):
     pair.exchange()
     for replica in (pair.a, pair.b):
         handle = tracker(replica.root)
+        told(replica.root)
         for conflict in handle.conflicts():
             if what == "move":
                 element = replica.root.l[conflict.path[-1]]

@@ -7,8 +7,8 @@ Beside the entries that ``overtaken`` knows of, there are two ways to clash:
 * Who moves a list element deletes the positions that he knows it was moved to. Where two are there, neither device
   knew of the other's.
 
-A large answer of a peer comes in portions, deletions last. So a clash of these two kinds counts once its delivery
-is over, if what it is about is still there then: ``Clash.needs``.
+A long diff comes in pieces, deletions last. So a clash of these two kinds counts, unless what it is about came
+with deletions, only if that is still there after a while: ``Clash.needs``.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Clash:
 
     ``key`` is a key of ``node``, an index of it, or an element, and ``mark`` identifies the clash, on all sessions
     of this device. If ``moved``, the values are the indices that one element was moved to. ``identity`` is that of
-    a list's element. It counts only as long as one of the elements it ``needs``, if any, is not deleted.
+    a list's element. If it ``needs`` elements, it counts if one of them is not deleted when all has arrived.
     """
 
     node: Node
@@ -111,6 +111,7 @@ class Clashes:
         self._left_in_lists: list[str] = []
         self._found: list[Clash] = []
         self._maybe: list[tuple[Clash, list[Name], list[str]]] = []
+        self._written_again: list[tuple[Name, Clash]] = []
 
     # --- while it is made to show --------------------------------------------------------------------------
 
@@ -131,7 +132,10 @@ class Clashes:
     def entry(self, node: Node, text: str, key: Any, old: Any, new: Any) -> None:
         """Note that an entry was changed."""
         name = "c", f"{node.id}/{text}"
-        self._changed(name, Clash(node, key, old, new, mine_lost=True, mark=""))
+        clash = Clash(node, key, old, new, mine_lost=True, mark="")
+        if old is ABSENT and name[1] in self._document.deleted_here and self._removals:
+            self._written_again.append((name, clash))
+        self._changed(name, clash)
 
     def element(self, node: Node, index: int, old: Any, new: Any, identity: Identity | None) -> None:
         """Note that a list's element was replaced, or deleted (``new`` is ABSENT)."""
@@ -179,7 +183,8 @@ class Clashes:
             lost, kept = (mine, their) if mine_lost else (their, mine)
             clash = Clash(node, index, ranks[lost], ranks[kept], mine_lost, f"moved {lost[0]}:{lost[1]}", identity)
             clash.moved = True
-            clash.needs = (engine.identity(node.id, places[mine]),)
+            if not self._overtaken.is_whole:
+                clash.needs = (engine.identity(node.id, places[mine]),)
             self._found.append(clash)
 
     # --- when it shows -------------------------------------------------------------------------------------
@@ -188,6 +193,7 @@ class Clashes:
         """Return the clashes; those that need something count if that is still there in the end."""
         with self._document.engine.reading():
             self._judge_removals()
+            self._judge_written_again()
             self._add_won()
             if self._removals:
                 self._add_hidden(applied)
@@ -217,8 +223,15 @@ class Clashes:
             needs = [ours[places[name]] for name in names if places[name] in ours]
             needs += [element for list_id in lists for element in elements.get(list_id, ())]
             if needs:
-                clash.needs = tuple(needs)
+                clash.needs = () if self._overtaken.is_whole else tuple(needs)
                 clash.mark = f"gone {max(needs)[0]}:{max(needs)[1]}"
+                self._found.append(clash)
+
+    def _judge_written_again(self) -> None:
+        for name, clash in self._written_again:
+            write = self._document.writes.unaware(name, self._overtaken)
+            if write is not None and not clash.mark:
+                clash.mark = f"again {write[0]}:{write[1]}"
                 self._found.append(clash)
 
     def _add_won(self) -> None:
@@ -273,7 +286,8 @@ class Clashes:
 
     def _add_hidden(self, applied: Applied) -> None:
         """Find what others wrote into containers that this device had removed."""
-        document, foreign = self._document, self._overtaken.foreign
+        document = self._document
+        foreign = document.writes.foreign(self._overtaken.seen)
         written: set[str] = set()
         for entry, cell in applied.cells["c"].items():
             identifier = entry.partition("/")[0]

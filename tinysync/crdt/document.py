@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tinysync.crdt.check import check_state_vector, check_update, count_deleted
 from tinysync.crdt.clashes import Clash, Clashes, RemovedHere
+from tinysync.crdt.deletions import DeletedHere
 from tinysync.crdt.digest import CellDigest
 from tinysync.crdt.engine import META, Applied, Engine, engine_failures
 from tinysync.crdt.entries import root_id, root_reference
@@ -105,6 +106,7 @@ class Document:
         self.own: set[int] = set()
         """The client ids under which this device has written."""
         self.removed_here = RemovedHere()
+        self.deleted_here = DeletedHere()
         self._begin_engine(Engine(new_client_id(0)))
 
     def _begin_engine(self, engine: Engine, places: Places | None = None) -> None:
@@ -388,6 +390,7 @@ class Document:
 
     def links_were_down(self) -> None:
         """Take a new client id at the next edit, at most hourly, so that the later session's writes win."""
+        self.deleted_here.part()
         self._renew_wanted = True
 
     def _renew_if_due(self) -> None:
@@ -437,7 +440,7 @@ class Document:
             self._parents.seen = seen
             ready = self._take_ready(infos, trusted=trusted)
             applied = self._apply(ready, note_deleted=seen is not None)
-            overtaken = Overtaken() if seen is None else self.writes.overtaken(seen, applied)
+            overtaken = Overtaken() if seen is None else self.writes.overtaken(seen, ready, applied)
             self._parents.seen = None
         self._note_sessions(infos.values())
         still_parked = self._pending.updates

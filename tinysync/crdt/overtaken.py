@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
     from tinysync.crdt.blocks import Id
+    from tinysync.crdt.check import UpdateInfo
     from tinysync.crdt.engine import Applied, Engine
     from tinysync.crdt.parents import Parents, SeenEntry
 
@@ -36,6 +37,10 @@ MOST_NAMES: Final = 10_000
 """Of so many entries the names are kept, because finding one means to look at all."""
 
 
+MANY_DELETIONS: Final = 1_000
+"""A piece of a diff with so many deletions may have been cut from others."""
+
+
 @dataclass(slots=True)
 class Overtaken:
     """What a batch of updates came to for writes that were made at once."""
@@ -44,8 +49,17 @@ class Overtaken:
     """The writes of this device that others replaced without knowing of them."""
     won: list[tuple[Name, Id, Any]] = field(default_factory=list)
     """The writes of others, with their cells, that did not replace one of this device, which they did not know."""
-    foreign: frozenset[int] = frozenset()
-    """The places where others wrote."""
+    seen: list[SeenEntry] = field(default_factory=list)
+    """All entries that the batch wrote."""
+    updates: dict[bytes, UpdateInfo] = field(default_factory=dict)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all deletions that belong together are in it: where a diff is cut, these come last."""
+        return all(
+            update[info.deletions] if info.blocks else info.parts < MANY_DELETIONS
+            for update, info in self.updates.items()
+        )
 
 
 class Writes:
@@ -57,19 +71,19 @@ class Writes:
         self._engine = engine
         self._names: dict[int, Name] = {}
 
-    def overtaken(self, seen: list[SeenEntry], applied: Applied) -> Overtaken:
-        """Return what a batch, of which the entries were ``seen``, came to."""
+    def overtaken(self, seen: list[SeenEntry], updates: dict[bytes, UpdateInfo], applied: Applied) -> Overtaken:
+        """Return what a batch of updates, of which the entries were ``seen``, came to."""
         deleted = Deleted(applied.deleted)
         own_gone = {} if not deleted else dict(self._own_gone(deleted))
         others = [one for one in seen if one.client not in self._own]
         others_gone = [one for one in others if one.kind != DELETED and (one.client, one.clock) in deleted]
-        foreign = frozenset(one.place for one in others)
+        result = Overtaken(seen=seen, updates=updates)
         if not own_gone and not others_gone:
-            return Overtaken(foreign=foreign)
+            return result
+        foreign = {one.place for one in others}
         built_upon = {one.left for one in seen}
         lost = {place: write for place, write in own_gone.items() if write not in built_upon and place in foreign}
         candidates = [one for one in others_gone if (one.client, one.clock) not in built_upon]
-        result = Overtaken(foreign=foreign)
         if lost:
             for name in ((root, key) for root in ROOTS for key in applied.cells[root]):
                 write = lost.get(self.place(name))
@@ -83,6 +97,24 @@ class Writes:
                 if one.place in names:
                     result.won.append((names[one.place], (one.client, one.clock), _cell(one)))
         return result
+
+    def foreign(self, seen: Iterable[SeenEntry]) -> set[int]:
+        """Return the places where others wrote."""
+        return {one.place for one in seen if one.client not in self._own}
+
+    def unaware(self, name: Name, overtaken: Overtaken) -> Id | None:
+        """Return the write of another device, of an entry that was not there, that replaces it where it wrote.
+
+        Who writes over an entry that is there, deletes it. Where an update does not, its author knew that the
+        entry was deleted already. (A diff holds all deletions, and says nothing of that.)
+        """
+        place = self.place(name)
+        for one in overtaken.seen:
+            if one.place == place and one.client not in self._own and one.left is not None:
+                deletions = Deleted([one.update[overtaken.updates[one.update].deletions :]])
+                if one.left in deletions:
+                    return one.client, one.clock
+        return None
 
     def _own_gone(self, deleted: Deleted) -> Iterator[tuple[int, Id]]:
         for client, clock, end in deleted.ranges():

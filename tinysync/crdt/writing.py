@@ -110,6 +110,7 @@ class Writer:
             node.absent.add(text)
         else:
             self.engine.remove("c", entry)
+            self.document.deleted_here.note(entry)
 
     def _put_default(self, node: Node, entry: str, text: str, op: Put) -> None:
         """``setdefault``: an ordinary default cell, or a seeded list."""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("tinysync")
 
 FILE: Final = "conflicts"
+DELETED_FILE: Final = "deleted-untold"
 MAX_ENTRIES: Final = 1_000
 MAX_BYTES: Final = 4 << 20
 """Of more, or larger ones, the newest are kept: at least one, whatever its size."""
@@ -64,6 +65,7 @@ class ConflictJournal:
     """Keeps entries, the newest ones; ``folder`` None: in memory. Used under the structure's lock."""
 
     def __init__(self, folder: FilePath | None = None) -> None:
+        self._folder = folder
         self._path = None if folder is None else folder / FILE
         self._lock = None if folder is None else FileLock(folder / f"{FILE}.lock")
         self._here: dict[str, bytes] = {}
@@ -93,6 +95,34 @@ class ConflictJournal:
         payloads = [] if self._path is None else self._read(self._path)[0]
         unique = {_mark(payload): payload for payload in payloads} | self._here
         return [entry for entry in map(_decode, _newest(list(unique.values()))) if entry is not None]
+
+    # --- deletions that nobody has heard of ----------------------------------------------------------------
+
+    def keep_deleted(self, entries: list[str]) -> None:
+        """Keep, for the next run, which entries were deleted without anybody hearing of it, if it can be kept."""
+        if self._folder is None or not entries or self._others_are_here():
+            return
+        with contextlib.suppress(OSError):
+            replace_file(self._folder / DELETED_FILE, header(_MAGIC) + frame(pack(entries)), "os")
+
+    def take_deleted(self) -> list[str]:
+        """Return, once, what ``keep_deleted`` kept; nothing if another process has the structure open."""
+        if self._folder is None:
+            return []
+        path = self._folder / DELETED_FILE
+        try:
+            payloads = scan(path.read_bytes(), _MAGIC, path).payloads
+            # At once: what happens until the end of this run may make it wrong.
+            path.unlink()
+        except (OSError, StorageError):
+            return []
+        entries = unpack(payloads[0]) if payloads else None
+        if not isinstance(entries, list) or self._others_are_here():
+            return []
+        return [entry for entry in entries if isinstance(entry, str)]
+
+    def _others_are_here(self) -> bool:
+        return self._folder is not None and len(list(self._folder.glob("live-*"))) > 1
 
     def close(self) -> None:
         """Give the file free."""

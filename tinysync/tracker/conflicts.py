@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -11,6 +12,7 @@ from tinysync.crdt.ops import ABSENT
 from tinysync.errors import StructureClosed, UsageError
 from tinysync.model import NOTHING, Conflict
 from tinysync.storage.conflict_journal import ConflictJournal, JournalEntry
+from tinysync.tracked.local import LocalDocument
 from tinysync.tracked.plain import plain
 from tinysync.tracked.sameness import same
 
@@ -25,35 +27,78 @@ if TYPE_CHECKING:
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MOST_WAITING: Final = 10_000
 
+WAIT: Final = 5.0
+"""Seconds after which nothing is expected any more that belongs to what came in pieces."""
+
 
 class Conflicts:
     """The conflicts of one structure; used under its lock."""
 
     def __init__(self, replica: Replica) -> None:
         self._replica = replica
-        self.journal = ConflictJournal()
+        self._journal = ConflictJournal()
         self._waiting: list[tuple[JournalEntry, tuple[Id, ...]]] = []
-        """Those that count if, once a delivery is over, what they are about is still there."""
+        """Those that count if, once all has arrived, what they are about is still there."""
+        self._timer: threading.Timer | None = None
         self._untold: list[JournalEntry] = []
 
-    def note(self, clashes: Iterable[Clash], device: str, *, is_whole: bool = True) -> None:
-        """Keep what clashed with what a device brought; ``is_whole``: nothing of its delivery follows."""
+    def open(self, journal: ConflictJournal) -> None:
+        """Go on with the journal that an earlier run kept."""
+        self._journal = journal
+        self._replica.document.deleted_here.restore(journal.take_deleted())
+
+    def close(self) -> None:
+        """Keep what is known so far, and give the journal free."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if not isinstance(self._replica._document, LocalDocument):
+            self.settle()
+            self._journal.keep_deleted(self._replica.document.deleted_here.untold)
+        self._journal.close()
+
+    def note(self, clashes: Iterable[Clash], device: str) -> None:
+        """Keep what clashed with what a device brought."""
         found: list[JournalEntry] = []
+        waiting = len(self._waiting)
         for clash in clashes:
             entry = self._entry(clash, device)
             if same_values(entry):
                 continue
-            if clash.needs and not is_whole:
-                self._waiting = [*self._waiting[-MOST_WAITING:], (entry, clash.needs)]
+            if clash.needs:
+                self._waiting.append((entry, clash.needs))
             else:
                 found.append(entry)
-        if is_whole and self._waiting:
-            waiting, self._waiting = self._waiting, []
-            writes = self._replica.document.writes
-            found = [entry for entry, needs in waiting if writes.alive(needs)] + found
+        self._keep(found)
+        if len(self._waiting) > waiting:
+            del self._waiting[:-MOST_WAITING]
+            self._wait()
+
+    def _keep(self, found: list[JournalEntry]) -> None:
         if found:
-            self.journal.add(found)
+            self._journal.add(found)
             self._untold += found
+
+    def _wait(self) -> None:
+        """Look in a while, or, where more has come that is to wait, in a while after that."""
+        if self._timer is not None:
+            self._timer.cancel()
+        put = self._replica.inbox.put
+        self._timer = threading.Timer(WAIT, lambda: put(self._look))
+        self._timer.name = "tinysync-conflicts"
+        self._timer.daemon = True
+        self._timer.start()
+
+    def settle(self) -> None:
+        """Keep those of what waits that are conflicts: nobody has deleted meanwhile what they are about."""
+        waiting, self._waiting = self._waiting, []
+        if waiting:
+            writes = self._replica.document.writes
+            self._keep([entry for entry, needs in waiting if writes.alive(needs)])
+
+    def _look(self) -> None:
+        if not self._replica.closed:
+            self.settle()
+            self._replica.notify([], "remote")
 
     @property
     def has_untold(self) -> bool:
@@ -69,7 +114,7 @@ class Conflicts:
         """Return what is kept, the newest last."""
         with self._replica.reading():
             _ = self._replica.document  # refused without one
-            return [self._conflict(entry) for entry in self.journal.entries()]
+            return [self._conflict(entry) for entry in self._journal.entries()]
 
     def _entry(self, clash: Clash, device: str) -> JournalEntry:
         lost, kept = (NOTHING if value is ABSENT else plain(value) for value in (clash.lost, clash.kept))

@@ -145,7 +145,7 @@ def _open_document(structure: Any, options: _Options, disk: Disk, paths: Paths) 
         else:
             _start(replica, disk, default, status, paths)
         replica.known = KnownDevices(opened.device, DevicesFile(paths.state, opened.session))
-        replica.conflicts.journal = ConflictJournal(paths.state)
+        replica.conflicts.open(ConflictJournal(paths.state))
         disk.view.open(replica, status, opened.device, taken=not opened.records)
         replica.undoing.clear()
         disk.watch(replica)

@@ -34,11 +34,10 @@ from tinysync.tracker.unpersisted import rebuild_from_itself
 from tinysync.transport.eventloop import current_task
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
     from types import TracebackType
 
-    from tinysync.crdt.clashes import Clash
     from tinysync.crdt.document import Received
     from tinysync.crdt.node import Node
     from tinysync.crdt.ops import Op
@@ -395,31 +394,23 @@ class Replica:
 
     # --- updates of others ---------------------------------------------------------------------------------
 
-    def receive(
-        self,
-        updates: list[bytes],
-        device: DeviceId,
-        done: Callable[[Delivered], None],
-        *,
-        is_last: bool = True,
-    ) -> None:
+    def receive(self, updates: list[bytes], device: DeviceId, done: Callable[[Delivered], None]) -> None:
         """Bring updates of another device into the structure.
 
-        ``done`` is called as soon as they are in the op log, before they show. ``is_last``: nothing follows that
-        the device sent with them.
+        ``done`` is called as soon as they are in the op log, before they show.
         """
         with self.changing():
-            changes: list[Noted] | None = None
             received = self._log_received(updates, device, done)
-            if received is not None:
-                changes = self._show(received, "remote", device, is_whole=is_last)
-                if changes is not None and self.disk is not None:
-                    self.disk.save(self)
-            elif is_last and not self.closed:
-                self._find_conflicts((), device, is_whole=True)
-            self._notify(changes or [], "remote")
+            if received is None:
+                return
+            changes = self._show(received, "remote", device)
+            if changes is None:
+                return
+            self.notify(changes, "remote")
+            if self.disk is not None:
+                self.disk.save(self)
 
-    def _notify(self, changes: list[Noted], origin: Origin) -> None:
+    def notify(self, changes: list[Noted], origin: Origin) -> None:
         """Have told of changes that no call of this program made, and of the conflicts that were found."""
         conflicts = self.conflicts.take_untold()
         if changes or conflicts:
@@ -432,6 +423,8 @@ class Replica:
 
         ``is_state``: they are a compacted state, of which most is known. Raises StorageError if they are damaged.
         """
+        # Who knows what the other process has told others of.
+        self.document.deleted_here.meet()
         before = self.document.state_vector() if is_state else b""
         try:
             received = self.document.receive(updates, trusted=True)
@@ -448,33 +441,22 @@ class Replica:
         if self.closed:
             return
         self.sharing.publish(self.document.diff(before) if is_state else updates)
-        self._notify(changes or [], origin)
+        self.notify(changes or [], origin)
 
-    def _show(
-        self, received: Received, origin: Origin, device: DeviceId | None, *, is_whole: bool = True
-    ) -> list[Noted] | None:
-        """Make updates show; return what callbacks are to be told, None if nothing changed.
-
-        ``is_whole``: nothing follows that belongs to them.
-        """
+    def _show(self, received: Received, origin: Origin, device: DeviceId | None) -> list[Noted] | None:
+        """Make updates show; return what callbacks are to be told, None if nothing changed."""
         try:
             patches = self.document.show(received)
         except EngineFailure as error:
             self._fail(error)
             return None
         self.undoing.others_wrote(received.touched)
-        self._find_conflicts(received.clashes, device, is_whole=is_whole)
+        self.conflicts.note(received.clashes, device or "")
         if not patches:
             return [] if self.conflicts.has_untold else None
         if self.changed is not None:
             self.changed.note_patches(patches)
         return self._remote_changes(patches, origin, device) if self.notifier else []
-
-    def _find_conflicts(self, clashes: Iterable[Clash], device: DeviceId | None, *, is_whole: bool) -> None:
-        try:
-            self.conflicts.note(clashes, device or "", is_whole=is_whole)
-        except EngineFailure as error:
-            self._fail(error)
 
     def _remote_changes(self, patches: list[Patch], origin: Origin, device: DeviceId | None) -> list[Noted]:
         changes = [
@@ -561,11 +543,11 @@ class Replica:
             ended.set()
 
     def _close(self) -> None:
+        self.conflicts.close()
         try:
             if self.disk is not None:
                 self.disk.close(self)
         finally:
-            self.conflicts.journal.close()
             self._closed = "it was closed"
             self.disk = None
             self._tell_closed()

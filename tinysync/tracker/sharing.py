@@ -87,8 +87,8 @@ class Shared:
         self.kind: Kind = replica.kind
         self.epoch = EPOCH
         self.replica = replica.known.here
-        self._portions = 0
-        """How many portions of what a device sent are still to be delivered."""
+        self._answers = False
+        """Whether what is being delivered is, or is a part of, what the device held when it was asked."""
 
     def known_devices(self) -> list[KnownDevice]:
         """Return what is remembered of other devices."""
@@ -119,6 +119,7 @@ class Shared:
         """
         with self._replica.reading():
             updates = self._replica.document.diff(state_vector)
+            self._replica.document.deleted_here.tell()
         return list(parts_of_diff(updates, PIECE_BYTES)) if in_pieces else updates
 
     def digest(self) -> bytes:
@@ -134,9 +135,8 @@ class Shared:
 
     def portions(self, transactions: list[list[bytes]], diff: list[bytes]) -> list[list[bytes]]:
         """Return what comes to the same as updates, in portions for ``deliver``; raises BadUpdate."""
-        cut = list(portions(transactions, diff))
-        self._portions = len(cut)
-        return cut
+        self._answers = bool(diff)
+        return list(portions(transactions, diff))
 
     def deliver(
         self,
@@ -156,8 +156,9 @@ class Shared:
             done(delivered)
 
         def job() -> None:
-            self._portions -= 1
-            self._replica.receive(updates, device, logged, is_last=self._portions <= 0)
+            self._replica.receive(updates, device, logged)
+            if self._answers:
+                self._replica.document.deleted_here.meet()
 
         self._replica.inbox.put(job, ended)
 

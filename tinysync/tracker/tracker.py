@@ -303,22 +303,26 @@ class Tracker:
         """Return the conflicts that are kept, the newest last: writes that lost against one made at the same time.
 
         Where this device and another wrote the same place without knowing of each other's write, one of the two
-        takes effect, on all devices the same. That is noted on both, if both hear of it: the same dict key or
-        list element was written, or one was and the other deleted it; an element was moved on both; a container
-        was removed or replaced, and something inside written. Nothing is lost, and nothing noted, if the later one
-        knew of the earlier, or both wrote the same. Defaults (the argument of ``track``, and ``setdefault``) are
-        nobody's write. What two programs write that have one folder open is this device's own doing.
+        takes effect, on all devices the same; the other one is noted here. That is so if both wrote the same key
+        or list element, or one wrote it and the other deleted it; if both moved an element; and if one removed or
+        replaced a container, and the other wrote something inside (then ``lost`` is the container as it was here).
+        Nothing is noted if the later one knew of the earlier, or both wrote the same. Defaults (the argument of
+        ``track``, and ``setdefault``) are nobody's write. What several programs write that have one folder open
+        is this device's own doing.
 
         ``conflicts()[-1].restore()`` brings the newest one's lost value back.
 
         Whether a write knew of another is told by the document itself: each write says what it was made upon
-        (YATA's left origins). So it does not depend on clocks, and what was written in an earlier run counts. Its
-        limits: a deleted key that another device wrote meanwhile is written again, and the deletion is not noted
-        (what deletes plain values leaves no trace that says what it knew), unless the key has a default. Of a list
-        element that was deleted here and assigned elsewhere only the other device knows, and so it does of what
-        it wrote into a container that is inside a list removed here. A third device that only passes both on
-        notes nothing. If the process is killed between saving an update and its conflicts, these are not noted.
-        A value that has been replaced before it was sent is not lost: only the last one counts.
+        (YATA's left origins). So it does not depend on clocks, and what was written in an earlier run counts. The
+        device that lost a value notes it always (unless it is killed between saving an update and noting); the
+        one whose value was kept, if it heard of the other one before that had given it up. Of a value that was
+        replaced before it was sent only the last one counts. A device that only passes writes on notes nothing.
+
+        Deleting a plain value that is no default leaves no trace that says what it knew. That another device
+        wrote such an entry again is noted if this device was in touch with nobody from the deletion on until they
+        met, and had the structure open in one program. Of a list element that was deleted here and assigned
+        elsewhere only the other device knows. Moves, and removals of containers, which come in a long answer are
+        noted some seconds later.
 
         Kept are the newest 1,000, up to 4 MiB, in the state folder, or with ``persist=False`` in memory. Raises
         UsageError for a structure without a document, and StorageError if the file cannot be read.
