@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -195,10 +196,8 @@ def test_whoever_knows_what_the_other_did_is_in_no_conflict(turns, in_portions):
             handle = tracker(here.root)
             if edit.number % 5 == 0 and handle.can_undo:
                 handle.undo()
-        if in_portions:
-            deliver_in_portions(there, here.document.diff(there.document.state_vector()))
-        else:
-            there.pull(here)
+        with cut_small() if in_portions else nullcontext():
+            link(there, here)
         assert not tracker(there.root).conflicts()
     settle(*replicas)
     for replica in replicas:
@@ -212,11 +211,11 @@ def settle_conflicts(replica):
         replica.replica.conflicts.settle()
 
 
-def deliver_in_portions(replica, updates):
-    """Deliver as a link does what a device has missed, cut very small."""
+@contextmanager
+def cut_small():
+    """Have what a device has missed cut very small."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("PORTION_PARTS", "SMALL_UPDATE"):
             patch.setattr(cutting, name, 2)
         patch.setattr(overtaken, "MANY_DELETIONS", 2)
-        for portion in replica.outbox.shared.portions([], updates):
-            replica.outbox.shared.deliver(portion, DeviceId("other"), lambda _: None)
+        yield
