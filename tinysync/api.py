@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, TypeVar, Unpack, overload
 
@@ -23,7 +24,6 @@ from tinysync.transport.eventloop import running_loop_dispatch
 from tinysync.typed import Schema, Typed, is_instance_of_dataclass
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, MutableMapping, MutableSequence, MutableSet
 
     from _typeshed import DataclassInstance
@@ -134,8 +134,8 @@ def track(
     KindMismatch, DocumentInUse, UnreadableFile and StorageError; then nothing was changed. UsageError if the peer
     is closed, or shares another structure of this name, and for sync=True without a key.
     """
-    _check_callbacks(callback, conflict_callback)
-    _check_options(name, sync, durability, history)
+    _check_callbacks(callback, conflict_callback, dispatch)
+    _check_options(name, folder, sync, durability, history)
     keeper = _keeper(persist, name)
     if sync or conflict_callback is not None:
         _check_can_sync(keeper)
@@ -205,16 +205,20 @@ def _check_same_class(replica: Replica, schema: Schema | None) -> None:
         )
 
 
-def _check_callbacks(callback: object, conflict_callback: object) -> None:
+def _check_callbacks(callback: object, conflict_callback: object, dispatch: object) -> None:
     if callback is not None and not callable(callback):
         raise UsageError(f"callback= must be a function that takes the changes, not {callback!r}")
     if conflict_callback is not None and not callable(conflict_callback):
         raise UsageError(f"conflict_callback= must be a function that takes a Conflict, not {conflict_callback!r}")
+    if dispatch is not None and not callable(dispatch):
+        raise UsageError(f"dispatch= must be a function that has a callable run, like queue.put, not {dispatch!r}")
 
 
-def _check_options(name: object, sync: object, durability: object, history: object) -> None:
+def _check_options(name: object, folder: object, sync: object, durability: object, history: object) -> None:
     if name is not None and not isinstance(name, str):
         raise InvalidName(f"a structure's name must be a str, not {name!r}")
+    if not isinstance(folder, (str, os.PathLike)):
+        raise UsageError(f"folder= must be the path of a folder, not {folder!r}")
     if sync and name is None:
         raise UsageError("a structure needs a name to be synced: track(structure, 'name', sync=...)")
     if isinstance(sync, str):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, Literal, NewType
 
-from tinysync.errors import UsageError
+from tinysync.errors import TinySyncError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,7 +102,8 @@ class HistoryEntry:
 
     ``version`` is its number on this device, for good; ``when`` it was saved here, in local time. ``origin`` is
     where it came from: this device (``'local'``), a hand edit (``'file'``), another device (``'remote'``), or the
-    defaults that the program gave (``'default'``). ``device`` made it, or, if ``'remote'``, brought it.
+    defaults that the program gave (``'default'``). ``device`` is the name of the device that made it, or, if
+    ``'remote'``, brought it; this one goes by the name that its peer has, or else by that of the host.
     """
 
     version: int
@@ -110,6 +111,16 @@ class HistoryEntry:
     device: DeviceId
     origin: HistoryOrigin
     _find_paths: Callable[[], list[Path]] = field(repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        try:
+            paths = repr(self.paths)
+        except TinySyncError as error:
+            paths = f"<{error}>"
+        return (
+            f"HistoryEntry(version={self.version}, when={self.when.isoformat(' ', 'seconds')},"
+            f" device={self.device!r}, origin={self.origin!r}, paths={paths})"
+        )
 
     @property
     def paths(self) -> list[Path]:

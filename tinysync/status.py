@@ -236,8 +236,10 @@ def all_devices(
             found[key] = status
     for url, (met, reason) in ((url, told) for one in reached for url, told in one.unreached.items()):
         there = [device for device in by_id.values() if device.address == url and device.replica not in found]
-        device = max(there, key=lambda device: device.seen or _NEVER, default=replace(met, address=url))
-        found[device.replica or url] = status_of(device, here, reason=reason)
+        latest = max(there, key=lambda device: device.seen or _NEVER, default=met)
+        device = by_id.get(met.replica, latest)
+        # One that has several addresses is told about once.
+        found.setdefault(device.replica or url, status_of(device, here, reason=reason))
     for replica, device in by_id.items():
         if replica not in found:
             found[replica] = status_of(device, here, reason="it is not connected")

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import json
 import logging
+import shutil
 import subprocess
 import sys
 import threading
@@ -13,8 +14,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from tests.devices.processes import DeviceProcess
 from tests.peer.devices import DEADLINE, wait_until
-from tinysync import Peer, StructureClosed, UsageError, track, tracker
+from tinysync import Peer, StructureClosed, SyncTimeout, UsageError, track, tracker
 
 from .device import synced
 
@@ -331,3 +333,110 @@ def test_one_device_over_two_links_is_told_once(device, tmp_path):
     synced(ours, theirs)
     assert only(tracker(ours).status()).synced
     assert only(tracker(theirs).status()).synced
+
+
+def confirmed(structure):
+    """What is known of the only other device."""
+    told = only(tracker(structure).status())
+    return told.name, told.connected, told.pending, told.durable
+
+
+@pytest.mark.parametrize("leave", ["structure", "peer"])
+def test_what_was_confirmed_is_remembered_of_who_leaves_right_after(kept, leave):
+    laptop, phone = kept
+    ours, theirs = laptop.track({}), phone.track({})
+    ours.a = 1
+    theirs.b = 2
+    synced(ours, theirs)
+    assert confirmed(ours) == ("phone", True, 0, True)
+    if leave == "structure":
+        tracker(theirs).close()
+    phone.peer.close()
+    wait_until(lambda: confirmed(ours) == ("phone", False, 0, True))
+    ours.c = 3
+    assert confirmed(ours) == ("phone", False, 1, False)
+
+
+def test_what_is_written_while_the_other_leaves_is_pending(kept):
+    laptop, phone = kept
+    ours, theirs = laptop.track({}), phone.track({})
+    synced(ours, theirs)
+    # The other one leaves while this structure is in a transaction, so nobody can look what it holds.
+    with ours:
+        tracker(theirs).close()
+        ours.late = 1
+        phone.peer.close()
+    wait_until(lambda: not confirmed(ours)[1])
+    assert confirmed(ours)[2] > 0
+
+
+def test_devices_that_connect_to_each_other_are_told_about_once(device, tmp_path):
+    laptop = device(tmp_path / "laptop", listen="127.0.0.1:0", device="laptop")
+    phone = device(tmp_path / "phone", listen="127.0.0.1:0", connect=[laptop.peer.url], device="phone")
+    laptop.peer.connect(phone.peer.url)
+    ours, theirs = laptop.track({}), phone.track({})
+    theirs.a = 1
+    synced(ours, theirs)
+    wait_until(lambda: phone.peer.url in tracker(ours)._replica.sharing._peers[0][0]._links._identities)
+    phone.peer.close()
+    wait_until(lambda: not any(one.connected for one in tracker(ours).status().devices))
+    assert confirmed(ours) == ("phone", False, 0, True)
+
+
+def test_a_copy_of_the_folder_is_another_device(device, tmp_path, caplog):
+    tracker(track({"n": 1}, "todo", folder=tmp_path / "laptop")).close()
+    shutil.copytree(tmp_path / "laptop", tmp_path / "phone")
+    laptop = device(tmp_path / "laptop", listen="127.0.0.1:0", device="laptop")
+    phone = device(tmp_path / "phone", connect=[laptop.peer.url], device="phone")
+    ours, theirs = laptop.track({}), phone.track({})
+    theirs.n = 2
+    synced(ours, theirs)
+    wait_until(lambda: confirmed(theirs) == ("laptop", True, 0, True))
+    wait_until(lambda: confirmed(ours) == ("phone", True, 0, True))
+    assert "laptop keeps 'todo' in a copy of this device's folder" in caplog.text
+    phone.peer.close()
+    wait_until(lambda: confirmed(ours) == ("phone", False, 0, True))
+    theirs.n = 3
+    assert confirmed(theirs) == ("laptop", False, 1, False)
+
+
+def test_another_process_in_the_same_folder_is_no_other_device(device, tmp_path):
+    laptop = device(tmp_path, listen="127.0.0.1:0", device="laptop")
+    ours = laptop.track({})
+    other = DeviceProcess(tmp_path)
+    try:
+        other.track("{}", connect=[laptop.peer.url], device="other")
+        other.run("x.a = 1")
+        other.sync()
+        assert other.get("[(one.name, one.durable) for one in tracker(x).status().devices]") == [["laptop", False]]
+        assert not tracker(ours).status().durable
+    finally:
+        other.kill()
+
+
+def test_two_peers_of_one_structure_that_link_to_each_other_are_no_other_device(device, tmp_path):
+    laptop = device(tmp_path, listen="127.0.0.1:0", device="laptop")
+    again = device(tmp_path, connect=[laptop.peer.url], device="again")
+    ours = laptop.track({})
+    assert again.track({}) is ours
+    synced(ours)
+    assert not tracker(ours).status().durable
+
+
+def test_an_address_that_leads_back(device, caplog):
+    laptop = device(listen="127.0.0.1:0", device="laptop")
+    laptop.peer.connect(laptop.peer.url)
+    ours = laptop.track({})
+    wait_until(lambda: "leads back to this peer itself" in only(tracker(ours).status()).reason)
+    with pytest.raises(SyncTimeout, match="leads back to this peer itself"):
+        tracker(ours).wait_synced(0.5)
+    reported = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert len(reported) == 1
+
+
+def test_what_cannot_be_called_is_refused(device):
+    laptop = device()
+    ours = laptop.track({})
+    for subscribe in (tracker(ours).on_status, laptop.peer.on_status, tracker(ours).presence.on):
+        with pytest.raises(UsageError, match="must be a function"):
+            subscribe(3)

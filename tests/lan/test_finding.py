@@ -138,8 +138,8 @@ def test_nothing_that_is_said_aloud_tells_who_is_there(on_lan, overheard, monkey
         socket.gethostname(),
         key.group,
         key.text()[13:30],
-        a._device_id,
-        b._device_id,
+        a.id,
+        b.id,
         a.fingerprint,
         b.fingerprint,
     ]

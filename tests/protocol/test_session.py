@@ -76,7 +76,7 @@ def test_nothing_but_hello_is_sent_before_the_peer_said_hello():
 
 def test_a_link_to_itself_is_refused():
     session = Session("d0", "laptop")
-    with pytest.raises(ProtocolError, match="that is this device") as caught:
+    with pytest.raises(ProtocolError, match="leads back to the peer") as caught:
         session.receive(encode(Hello(VERSION, "d0", "laptop", {})))
     assert caught.value.code == Code.SAME_DEVICE
     assert sent_by(session)[-1].code == Code.SAME_DEVICE
@@ -180,7 +180,7 @@ def test_a_failure_of_one_document_is_told_and_leaves_the_others():
     wire.open("b")
     wire.ends[0].documents.withdraw("a", Code.FAILED, "the disk is full")
     wire.settle()
-    assert wire.take(1, DocumentClosed) == [DocumentClosed("a", Code.FAILED, "the disk is full")]
+    assert wire.take(1, DocumentClosed) == [DocumentClosed("a", Code.FAILED, "the disk is full", is_whole=True)]
     assert wire.ends[0].documents.is_open("b")
 
 

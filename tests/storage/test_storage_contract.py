@@ -210,3 +210,22 @@ def test_a_shelf_is_one_of_the_standard_library(tmp_path):
     storage = Opener(Shelve, tmp_path).opened()
     assert pickle.loads(storage.read("b")) == {2}
     storage.close()
+
+
+@pytest.mark.parametrize("kind", [SQLite, Shelve])
+@pytest.mark.parametrize("replaced", [False, True])
+def test_nothing_is_written_to_a_file_that_was_deleted(kind, replaced, tmp_path):
+    path = tmp_path / "db"
+    storage = kind()
+    storage.open(path, "os")
+    storage.write({"a": b"1"})
+    path.rename(tmp_path / "elsewhere")
+    if replaced:
+        path.touch()
+    with pytest.raises(StorageError, match="deleted or replaced while it was in use"):
+        storage.write({"b": b"2"})
+    path.unlink(missing_ok=True)
+    (tmp_path / "elsewhere").rename(path)
+    storage.write({"c": b"3"})
+    assert content(storage) == {"a": b"1", "c": b"3"}
+    storage.close()

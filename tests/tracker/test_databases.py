@@ -670,3 +670,26 @@ def test_every_acknowledged_transaction_survives_kill_9(kind):
             assert set(db) == {"count", "log", *(f"k{n}" for n in range(max(1, count - 19), count + 1))}
             assert all(db[f"k{n}"].number == n for n in range(max(1, count - 19), count + 1))
             acknowledged = count
+
+
+def test_it_joins_and_reverses_as_a_dict_does():
+    db = track({}, "db", persist=SQLite)
+    db.update({"a": 1, "b": [2]})
+    assert list(reversed(db)) == ["b", "a"]
+    assert db | {"a": 3} == {"a": 3, "b": [2]}
+    assert {"a": 3, "c": 4} | db == {"a": 1, "c": 4, "b": [2]}
+    assert type(db | {}) is dict
+    assert db | db == dict(db)
+    with pytest.raises(TypeError):
+        _ = db | [("a", 1)]
+    tracker(db).close()
+
+
+def test_a_deleted_database_acknowledges_nothing(tmp_path):
+    db = track({"a": 1}, "db", persist=SQLite)
+    file = tracker(db)._replica.disk.path
+    file.unlink()
+    with pytest.raises(StorageError, match="deleted"):
+        db.b = 2
+    assert dict(db) == {"a": 1}
+    tracker(db).close()

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
+import subprocess
+import sys
 import threading
 import warnings
 from decimal import Decimal
 
 import pytest
 
-from tests.tracker.opened import assert_in_agreement, exact, open_in
+from tests.tracker.opened import assert_in_agreement, exact, in_memory, open_in
 from tinysync.errors import (
     DamagedFileWarning,
     InvalidName,
@@ -273,3 +276,31 @@ def test_a_long_op_log_is_compacted_on_opening(tmp_path):
     assert reopened(tmp_path, {}) == expected
     assert sum(file.stat().st_size for file in [*state.glob("*.ops"), *state.glob("snapshot-*")]) < before / 2
     assert reopened(tmp_path, {}) == expected
+
+
+def test_a_new_structure_keeps_its_key_order(tmp_path):
+    given = {"z": 1, "a": {"y": [{"q": 1, "b": 2}], "c": 3}, "l": 2}
+    for replica in (open_in(tmp_path, given), in_memory(given)):
+        assert json.dumps(replica.root) == json.dumps(given)
+        replica.root.k = 1
+        assert list(replica.root) == ["z", "a", "l", "k"]
+        assert_in_agreement(replica)
+        replica.close()
+
+
+AT_EXIT = """
+from tinysync import track
+x = track({}, "d")
+x.a = 1
+with open("d.yaml", "w") as file:
+    file.write("a: [1,\\n")
+"""
+
+
+def test_a_program_that_ends_says_in_one_line_what_it_could_not_write(tmp_path):
+    code = AT_EXIT + "x.a = 2\n"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert "Traceback" not in done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if "at exit" in line]
+    assert "d.yaml, line 2, column 1" in line

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import socket
 import tempfile
 import time
 from pathlib import Path
@@ -313,3 +314,25 @@ def test_paths_are_the_same_in_whatever_order_they_are_asked_for(tmp_path, monke
     with pytest.raises(IndexError):
         entries[len(entries)]
     tracker(conf).close()
+
+
+def test_entries_show_what_they_are(replica):
+    replica.presence.device = "laptop"
+    replica.root.a = 2
+    entry = replica.handle.history()[0]
+    assert entry.device == "laptop"
+    assert repr(entry).startswith("HistoryEntry(version=2, when=")
+    assert repr(entry).endswith(" device='laptop', origin='local', paths=[['a']])")
+
+
+def test_without_a_peer_this_device_goes_by_the_name_of_the_host(replica):
+    assert replica.handle.history()[0].device == socket.gethostname()
+
+
+def test_the_ends_of_time(replica):
+    replica.root.a = 2
+    for early in ("0001-01-01", "0001-01-01T00:00+00:00", "0001-01-01T00:00+05:00"):
+        with pytest.raises(UsageError, match="begins at"):
+            replica.handle.at(dt.datetime.fromisoformat(early))
+    for late in ("9999-12-31T23:59", "9999-12-31T23:59+00:00", "9999-12-31T23:59-05:00"):
+        assert replica.handle.at(dt.datetime.fromisoformat(late))["a"] == 2

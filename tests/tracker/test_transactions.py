@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from tests.tracker.opened import assert_in_agreement, in_memory, open_in
-from tinysync.errors import InvalidValue, StructureClosed, TransactionBusy, UnsupportedValue
+from tinysync.errors import InvalidValue, StructureClosed, TransactionBusy, UnsupportedValue, UsageError
 
 
 def test_a_block_that_fails_leaves_no_trace(tmp_path):
@@ -207,3 +207,27 @@ def test_a_closed_structure_is_read_only():
         with pytest.raises(StructureClosed, match="closed"):
             write()
     assert conf == {"a": [1]}
+
+
+def test_a_block_is_left_by_the_thread_that_has_entered_it():
+    conf = in_memory({"n": 0}).root
+    conf.__enter__()
+    conf.n = 1
+    errors = []
+
+    def leave():
+        with pytest.raises(UsageError, match="by the thread that has entered it"):
+            conf.__exit__(None, None, None)
+        errors.append("raised")
+
+    thread = threading.Thread(target=leave)
+    thread.start()
+    thread.join()
+    assert errors == ["raised"]
+    conf.m = 2
+    conf.__exit__(None, None, None)
+    assert conf == {"n": 1, "m": 2}
+    with pytest.raises(UsageError, match="by the thread that has entered it"):
+        conf.__exit__(None, None, None)
+    conf.k = 3
+    assert_in_agreement(conf._recorder)

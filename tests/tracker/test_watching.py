@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -397,3 +398,28 @@ def test_closing_with_a_file_that_does_not_parse_still_says_so(tmp_path):
         replica.root.a = 2
     with pytest.raises(UnreadableFile):
         replica.close()
+
+
+def test_an_edit_of_the_wrong_kind_leaves_no_trace(tmp_path, caplog):
+    heard = Heard()
+    replica = open_in(tmp_path, {"b": 1}, callback=heard)
+    file = tmp_path / "conf.yaml"
+    file.write_text("- 1\n")
+    wait_until(lambda: f"{file} holds a list where the structure is a dict" in caplog.text)
+    with warnings.catch_warnings(action="ignore"):
+        replica.root.a = 3
+    assert [change.origin for change in heard.changes] == ["local"]
+    assert replica.handle.history()[0].origin == "local"
+    file.unlink()
+    assert replica.handle.undo()
+    assert replica.root == {"b": 1}
+    replica.close()
+
+
+def test_an_emptied_file_is_reported_and_written_again(tmp_path, caplog):
+    replica = open_in(tmp_path, {"b": 1})
+    file = tmp_path / "conf.yaml"
+    file.write_text("")
+    wait_until(lambda: file.read_text() == "b: 1\n")
+    assert caplog.text.count("holds nothing. That is no edit") == 1
+    replica.close()

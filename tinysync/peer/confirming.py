@@ -72,12 +72,11 @@ class Confirmation:
     async def look(self) -> None:
         """Look what the document holds; waits while a transaction is open."""
         try:
-            coverage = await asyncio.to_thread(self._document.coverage)
-        except EngineFailure:
-            return  # whoever writes learns it
+            coverage = await coverage_of(self._document)
         finally:
             self._timer = None
-        self.note(coverage)
+        if coverage is not None:
+            self.note(coverage)
 
     def note(self, coverage: Coverage) -> None:
         """Note that the document holds at least this much."""
@@ -102,3 +101,13 @@ class Confirmation:
     def is_whole(self) -> bool:
         """Whether the peer has acknowledged all that was given to the link."""
         return self._documents.is_acknowledged(self._document.name, self._documents.given(self._document.name))
+
+
+async def coverage_of(document: SharedDocument) -> Coverage | None:
+    """Return what a document holds, None if that cannot be known any more; waits while a transaction is open."""
+    try:
+        return await asyncio.to_thread(document.coverage)
+    except EngineFailure:
+        return None  # whoever writes learns it
+    except RuntimeError:
+        return None  # the interpreter ends, and begins no threads any more

@@ -22,6 +22,7 @@ from tinysync.errors import (
     StructureClosed,
 )
 from tinysync.model import DeviceId, DocumentId
+from tinysync.peer.confirming import coverage_of
 from tinysync.peer.opened import OpenDocument
 from tinysync.protocol.events import (
     Acknowledged,
@@ -62,6 +63,10 @@ LAST_WORD_SECONDS: Final = 1.0
 """How long a peer has time to read why the link is being closed."""
 LAST_LOOK_SECONDS: Final = 0.5
 """How long a link that is down waits for a transaction to end, to look what it has to remember."""
+_COPY: Final = (
+    "{device} keeps {name!r} in a copy of this device's folder. The two are synced, but other devices cannot tell"
+    " them apart. For that, delete the file 'device' in the .tinysync/{name} of one of them while it is closed."
+)
 MAX_OUTBOX: Final = 4
 """How many frames wait for a slow link; the rest stays in the session, where it is joined and bounded."""
 
@@ -109,6 +114,8 @@ class Connection:
         self.loop = asyncio.get_running_loop()
         self.device_name = ""
         self.opened: dict[DocumentId, OpenDocument] = {}
+        self.replicas: dict[DocumentId, DeviceId] = {}
+        """In which folder the peer keeps each document that was open at some time."""
         self.refusals: dict[DocumentId, PeerError | KindMismatch] = {}
         self.failures: dict[DocumentId, str] = {}
         """Why the peer could not go on with a document of which it has not acknowledged anything since."""
@@ -116,6 +123,9 @@ class Connection:
         """Documents that hold something else than the peer's, although they should not."""
         self._agreed: set[DocumentId] = set()
         """Documents that were found to hold the same as the peer's."""
+        self._left: dict[DocumentId, OpenDocument] = {}
+        """Documents that the peer has closed after it had confirmed everything, until there is something new."""
+        self._last_looks: set[asyncio.Task[None]] = set()
         self.waiting_bytes = 0
         """How much arrived and waits to be delivered, over all documents."""
         self.sent = asyncio.Event()
@@ -152,11 +162,12 @@ class Connection:
 
     def device(self, replica: DeviceId, coverage: Coverage | None = None) -> KnownDevice:
         """Return who is at the other end, with what it holds of a document, which it keeps in ``replica``."""
+        address = self.url or min(self.urls, default=None)
         return KnownDevice(
             replica,
             self.device_name,
             self._link.fingerprint,
-            self.url,
+            address,
             datetime.now(UTC),
             coverage or Coverage(),
         )
@@ -238,9 +249,9 @@ class Connection:
         try:
             await asyncio.wait({writer}, timeout=LAST_WORD_SECONDS)
         finally:
-            for task in (writer, *self._tasks):
+            for task in (writer, *self._tasks, *self._last_looks):
                 task.cancel()
-            await asyncio.gather(writer, *self._tasks, return_exceptions=True)
+            await asyncio.gather(writer, *self._tasks, *self._last_looks, return_exceptions=True)
             await self._link.close()
 
     async def _look_once_more(self) -> None:
@@ -248,6 +259,7 @@ class Connection:
         if not self._leaves:
             opened = [opened for opened in self.opened.values() if opened.confirmation.is_whole]
             looks = [asyncio.ensure_future(one.confirmation.look()) for one in opened]
+            looks += self._last_looks
             if looks:
                 _, late = await asyncio.wait(looks, timeout=LAST_LOOK_SECONDS)
                 for look in late:
@@ -329,6 +341,11 @@ class Connection:
         self._retries.pop(name, None)
         self.pump()
 
+    def send_updates(self, name: DocumentId, updates: list[bytes]) -> None:
+        """Queue updates that a document holds now."""
+        self._left.pop(name, None)
+        self.session.documents.send_updates(name, updates)
+
     def pass_on(self, name: DocumentId, updates: list[bytes]) -> None:
         """Send updates that came over this link on all others."""
         self._pass_on(self, name, updates)
@@ -398,6 +415,17 @@ class Connection:
             opened.document.presence_lost(self)
         self.delivered()
 
+    async def _look_at_left(self, opened: OpenDocument) -> None:
+        """Remember all that is here as confirmed, unless something was written after the peer had left."""
+        name = opened.document.name
+        coverage = await coverage_of(opened.document)
+        # All of it was published, or passed on, before it could be seen.
+        self.flush()
+        if coverage is not None and self._left.get(name) is opened:
+            del self._left[name]
+            self._note(opened, coverage, linked=name in self.opened)
+            self._changed()
+
     def _handle_all(self, events: list[Event]) -> None:
         for event in events:
             self._handle(event)
@@ -417,13 +445,22 @@ class Connection:
                 device = DeviceId(self.device_name)
                 opened = OpenDocument(self._documents[name], device, self.session.documents, self, replica)
                 self.opened[name] = opened
+                self.replicas[name] = replica
                 self._note(opened, linked=True)
+                if replica and replica == opened.document.replica:
+                    self.begin(self._see_whether_copied(opened))
                 opened.sync()
                 self.session.documents.send_awareness(name, opened.document.greet())
             case DocumentOffered(name, kind):
                 self._offered(name, kind)
-            case DocumentClosed(name, code, text):
+            case DocumentClosed(name, code, text, is_whole):
+                left = self.opened.get(name)
                 self._close_document(name, deliver_rest=True)
+                if left is not None and is_whole:
+                    self._left[name] = left
+                    look = asyncio.ensure_future(self._look_at_left(left))
+                    self._last_looks.add(look)
+                    look.add_done_callback(self._last_looks.discard)
                 if code == Code.FAILED:
                     self.failures[name] = text
             case DocumentRefused(name, code, text):
@@ -451,6 +488,15 @@ class Connection:
                 if name in self.opened:
                     self.opened[name].comparison.stir()
                     self.opened[name].confirmation.stir()
+
+    async def _see_whether_copied(self, opened: OpenDocument) -> None:
+        await opened.see_whether_copied(self.identity.device)
+        name = opened.document.name
+        if opened.is_copy and self.opened.get(name) is opened:
+            self.replicas[name] = opened.replica
+            logger.warning("%s", _COPY.format(name=name, device=self.device_name))
+            self._note(opened, linked=True)
+            self._changed()
 
     def _note_refusal(self, name: DocumentId, code: str, text: str) -> None:
         message = f"{name!r} cannot be shared with {self.device_name}: {text}"

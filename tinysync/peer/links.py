@@ -6,18 +6,19 @@ import asyncio
 import contextlib
 import logging
 import random
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tinysync.errors import LinkClosed, LinkRefused, ProtocolError
 from tinysync.model import NOT_KEPT
 from tinysync.peer.waking import Waking
+from tinysync.protocol.messages import Code
 from tinysync.transport.backoff import Backoff
 from tinysync.transport.refusals import Refusals
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
-    from tinysync.model import DeviceId
+    from tinysync.model import DeviceId, DocumentId
     from tinysync.peer.connection import Connection, Identity
     from tinysync.protocol.limits import Limits
     from tinysync.status import KnownDevice
@@ -30,7 +31,16 @@ STEADY_SECONDS: Final = 5.0
 CHECK_SECONDS: Final = 3.0
 """How long a link may take to answer when there is reason to doubt that it is up."""
 REVISIT_SECONDS: Final = 120.0
-"""How often it is looked who is at an address now, while the device that was there is linked on another way."""
+"""How often it is looked who is at an address now, while the device that was there is linked on another way, or it
+leads back to this one."""
+BACK: Final = "the address leads back to this peer itself"
+
+
+class Met(NamedTuple):
+    """Who was met at an address, and in which folders that device keeps its documents."""
+
+    device: KnownDevice
+    replicas: Mapping[DocumentId, DeviceId]
 
 
 class Links:
@@ -68,7 +78,7 @@ class Links:
         """The configured addresses."""
         self.unreached: dict[str, str] = {}
         """Why the latest attempt to connect failed, by address."""
-        self.met: dict[str, KnownDevice] = {}
+        self.met: dict[str, Met] = {}
         """Who was at each address the last time."""
         self._identities: dict[str, Identity] = {}
         self._refusals = Refusals()
@@ -143,6 +153,8 @@ class Links:
                 substitute.urls.add(url)
                 await self.pause(REVISIT_SECONDS, unless=substitute.ended)
                 backoff.reset()
+            elif self.unreached.get(url) == BACK:
+                await self.pause(REVISIT_SECONDS)
             await self.pause(backoff.next(), backoff)
 
     async def pause(
@@ -205,6 +217,9 @@ class Links:
         try:
             await connection.run()
         except ProtocolError as error:
+            if error.code == Code.SAME_DEVICE:
+                self._leads_back(url)
+                return False
             logger.warning("Closed the link to %s: %s", connection.device_name or url or "a stranger", error)
         except LinkClosed as error:
             logger.info("%s: %s", self._name, error)
@@ -214,12 +229,18 @@ class Links:
             self._forget(connection)
         return connection.loop.time() - began > STEADY_SECONDS
 
+    def _leads_back(self, url: str | None) -> None:
+        """Note that both ends of a link are this peer."""
+        if url is not None:
+            self.unreached[url] = BACK
+            self._refusals.report(f"to {url}", BACK)
+
     def _forget(self, connection: Connection) -> None:
         """Note that a link is down."""
         del self.connections[connection]
         for url in connection.urls:
             if connection.device_name:
-                self.met[url] = connection.device(NOT_KEPT)
+                self.met[url] = Met(connection.device(NOT_KEPT), connection.replicas)
         twin = self.to(connection.identity)
         if twin is not None:
             twin.urls |= connection.urls

@@ -11,7 +11,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Final, Protocol
 
 from tinysync.errors import BadUpdate
-from tinysync.model import Delivered, Outcome
+from tinysync.model import Delivered, DeviceId, Outcome
 from tinysync.peer import comparing, confirming
 from tinysync.protocol.events import PartReceived, UpdatesReceived
 from tinysync.status import Progress
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from typing import Any
 
-    from tinysync.model import DeviceId, DocumentId
+    from tinysync.model import DocumentId
     from tinysync.peer.shared import SharedDocument
     from tinysync.protocol.documents import Documents
     from tinysync.protocol.yjs import YjsRoom
@@ -83,6 +83,8 @@ class OpenDocument:
         self.document = document
         self.replica = replica
         """Identifies the folder in which the peer keeps it; empty: it keeps nothing."""
+        self.is_copy = False
+        """Whether that is a copy of this device's own."""
         self.answered = 0
         """The number of the last request of which the answer is in the op log."""
         self.waiting_bytes = 0
@@ -111,6 +113,12 @@ class OpenDocument:
     def is_kept_elsewhere(self) -> bool:
         """Whether the peer keeps it on disk, and in another folder than this device."""
         return bool(self.replica) and self.replica != self.document.replica
+
+    async def see_whether_copied(self, peer: DeviceId) -> None:
+        """Find out whether a folder with the id of this device's own is a copy; then it is known by another id."""
+        self.is_copy = await asyncio.to_thread(self.document.is_copied_by, peer)
+        if self.is_copy:
+            self.replica = DeviceId(f"{self.replica}@{self._device}")
 
     @property
     def has_all(self) -> bool:

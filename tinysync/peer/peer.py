@@ -8,6 +8,7 @@ import logging
 import secrets
 import socket
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -46,7 +47,7 @@ from tinysync.transport.websocket import WebSocketTransport
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from concurrent.futures import Future
     from types import TracebackType
     from typing import Self
@@ -119,14 +120,9 @@ class Peer:
         yjs: str | None = None,
         yjs_token: str | None = None,
     ) -> None:
-        if device is not None and not (isinstance(device, str) and 0 < len(device) <= Limits().max_device_name):
-            raise UsageError(
-                f"device= must be a name of 1 to {Limits().max_device_name} characters, not {device!r}"
-            )
-        if isinstance(connect, str):
-            raise InvalidAddress(f"connect= takes a list of addresses; write connect=[{connect!r}]")
+        _check_device(device)
         self._is_secure = key is not None
-        urls = [str(parse_address(url, secure=self._is_secure)) for url in connect]
+        urls = _checked_addresses(connect, secure=self._is_secure)
         if lan:
             if key is None:
                 raise UsageError("lan=True links the devices of a group: give the Peer the group's key=, too")
@@ -141,11 +137,12 @@ class Peer:
         self.device = device or socket.gethostname() or "device"
         # Of this Peer only, to know a link that leads back to it: what is to be known again after a restart is a
         # folder of state, and its id travels with each document.
-        self._device_id = DeviceId(secrets.token_hex(16))
+        self.id = DeviceId(secrets.token_hex(16))
+        """Identifies this peer, as long as it is open, to those that it is linked to."""
         self._limits = (limits or Limits()).checked()
         self._documents: dict[DocumentId, SharedDocument] = {}
         self._links = Links(
-            self._device_id,
+            self.id,
             self.device,
             self._limits,
             self._make_transport(security),
@@ -156,7 +153,7 @@ class Peer:
         self._finder: Finder | None = None
         if lan and key is not None:
             secret = key.derive("lan announcements", 32)
-            self._finder = Finder(secret, self._device_id, self._links)
+            self._finder = Finder(secret, self.id, self._links)
         self._connections = self._links.connections
         self._unreached = self._links.unreached
         if yjs_token is not None and yjs is None:
@@ -396,7 +393,7 @@ class Peer:
     def _send(self, name: DocumentId, updates: list[bytes], source: Connection | None) -> None:
         for connection in self._all_connections():
             if connection is not source:
-                connection.session.documents.send_updates(name, updates)
+                connection.send_updates(name, updates)
 
     def _pass_on(self, source: Connection, name: DocumentId, updates: list[bytes]) -> None:
         self._send(name, updates, source)
@@ -495,14 +492,17 @@ class Peer:
         linked = linked_devices(name, here, known, self._connections)
         ready = {url for connection in self._connections if connection.is_ready for url in connection.urls}
         unreached = {
-            url: (
-                self._links.met.get(url) or KnownDevice(NOT_KEPT, address=url),
-                self._unreached.get(url, "it is not connected"),
-            )
+            url: (self._met_at(url, name), self._unreached.get(url, "it is not connected"))
             for url in self._links.dialling
             if url not in ready
         }
         return Reached(linked, unreached)
+
+    def _met_at(self, url: str, name: DocumentId) -> KnownDevice:
+        met = self._links.met.get(url)
+        if met is None:
+            return KnownDevice(NOT_KEPT, address=url)
+        return replace(met.device, replica=met.replicas.get(name, NOT_KEPT), address=url)
 
     def _tell_status(self) -> None:
         for listener in self._status_listeners:
@@ -547,7 +547,7 @@ class Peer:
     # --- links ---------------------------------------------------------------------------------------------
 
     def _connection_for(self, link: Link, url: str | None) -> Connection:
-        session = Session(self._device_id, self.device, self._limits)
+        session = Session(self.id, self.device, self._limits)
         return self._make_connection(Connection, link, session, self._documents, url)
 
     def _parted(self) -> None:
@@ -599,6 +599,20 @@ class Peer:
         await self._links.close([*ends, *finding])
         if self._visitors is not None:
             await self._visitors.close()
+
+
+def _check_device(name: object) -> None:
+    longest = Limits().max_device_name
+    if name is not None and not (isinstance(name, str) and 0 < len(name) <= longest and name.isprintable()):
+        raise UsageError(f"device= must be a name of 1 to {longest} printable characters, not {name!r}")
+
+
+def _checked_addresses(connect: Iterable[str], *, secure: bool) -> list[str]:
+    if isinstance(connect, str):
+        raise InvalidAddress(f"connect= takes a list of addresses; write connect=[{connect!r}]")
+    if not isinstance(connect, Iterable):
+        raise InvalidAddress(f"connect= takes a list of addresses, not {connect!r}")
+    return [str(parse_address(url, secure=secure)) for url in connect]
 
 
 def _checked_patterns(documents: Iterable[str]) -> tuple[str, ...]:

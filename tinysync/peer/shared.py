@@ -30,6 +30,12 @@ class SharedDocument(Protocol):
     def replica(self) -> DeviceId:
         """Identifies the folder in which it is kept on this device; empty: nothing is kept."""
 
+    def is_copied_by(self, peer: DeviceId) -> bool:
+        """Tell whether a peer with a folder of the same id has a copy of it, and not the same one; may block.
+
+        It has if it runs and nobody else has this folder open. ``peer`` is the id of the peer itself.
+        """
+
     def known_devices(self) -> list[KnownDevice]:
         """Return what is remembered of other devices that have it."""
 

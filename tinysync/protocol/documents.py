@@ -420,20 +420,21 @@ class Documents:
         if channel is None:
             raise ProtocolError(f"{message.document!r} was closed without being open", Code.OUT_OF_ORDER)
         was_ours_to_close = channel.state is ChannelState.CLOSING
+        is_whole = self.is_acknowledged(message.document, self.given(message.document))
         channel.step(Step.PEER_CLOSES)
         channel.reset()
         if not was_ours_to_close:
             self._outbox.append(Error(Code.WITHDRAWN, "closed in return", channel.document))
-            self._report_closed(channel, message)
+            self._report_closed(channel, message, is_whole=is_whole)
         if channel.ours is not None:
             self._open(channel)
         self._forget_if_unused(channel)
 
-    def _report_closed(self, channel: Channel, message: Error) -> None:
+    def _report_closed(self, channel: Channel, message: Error, *, is_whole: bool) -> None:
         if channel.ours is None:
             return
         if message.code in PASSING:
-            self._events.append(DocumentClosed(channel.document, message.code, message.text))
+            self._events.append(DocumentClosed(channel.document, message.code, message.text, is_whole))
         else:
             channel.ours = None
             self._events.append(DocumentRefused(channel.document, message.code, message.text))

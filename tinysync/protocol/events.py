@@ -47,11 +47,15 @@ class DocumentRefused:
 
 @dataclass(frozen=True, slots=True)
 class DocumentClosed:
-    """The peer took the document back; it is opened again by itself when the peer offers it again."""
+    """The peer took the document back; it is opened again by itself when the peer offers it again.
+
+    ``is_whole``: by then it had acknowledged all that was given to be sent.
+    """
 
     document: DocumentId
     code: str
     text: str
+    is_whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -159,9 +159,7 @@ class Session:
     def _check(self, hello: Hello) -> Limits:
         """Return the limits that the peer has told, if it can be served."""
         if hello.device == self._device:
-            raise ProtocolError(
-                "that is this device: the link leads back to itself, or to a copy of its folder", Code.SAME_DEVICE
-            )
+            raise ProtocolError("the link leads back to the peer that made it", Code.SAME_DEVICE)
         peer = Limits(**{name: hello.limits.get(name, getattr(self.limits, name)) for name in _TOLD_LIMITS})
         if peer.max_frame < MIN_FRAME:
             raise ProtocolError(

@@ -23,19 +23,26 @@ if TYPE_CHECKING:
     from tinysync.storage.plain import Vocabulary
 
 
-def apply_edits(live: Any, base: Any | None, edited: Any, vocabulary: Vocabulary = SAFE_YAML) -> None:
+def apply_edits(
+    live: Any,
+    base: Any | None,
+    edited: Any,
+    vocabulary: Vocabulary = SAFE_YAML,
+    place: object = "The readable file",
+) -> None:
     """Change ``live``, a dict, list or set, by the difference between ``base`` and ``edited``.
 
     What differs is written by ``d[key] = value``, ``del d[key]``, ``s.add``, ``s.discard``, ``l[i] = value``,
     ``del l[i:j]`` and ``l[i:i] = values``, as deep inside as possible; what does not is not touched, and keeps
     the type that the file cannot say. If live is as base says, it is as edited says afterwards. Otherwise the
     edit wins where both changed the same; the rest of both stays. ``base=None``: the file counts as an edit of
-    live as it is. Raise KindMismatch, before any change, if ``edited`` is another kind of container than live.
+    live as it is. Raise KindMismatch, about the file at ``place``, before any change, if ``edited`` is another
+    kind of container than live.
     """
     merge = _Merge(vocabulary)
     if kind_in_file(live) is None or not merge.may_be(live, edited):
         raise KindMismatch(
-            f"The readable file holds a {kind_in_file(edited) or type(edited).__name__} where the structure is a"
+            f"{place} holds a {kind_in_file(edited) or type(edited).__name__} where the structure is a"
             f" {kind_in_file(live)}; give the file that form, or move it away to have it written anew."
         )
     merge.apply(live, base if merge.may_be(live, base) else vocabulary.readable(live), edited)

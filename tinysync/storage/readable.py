@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from tinysync.storage.format import Format
     from tinysync.storage.names import Paths
     from tinysync.storage.plain import Vocabulary
+
+logger = logging.getLogger("tinysync")
 
 NOTED_BYTES: Final = 4096
 """A smaller file is written faster than it is noted that it need not be."""
@@ -84,6 +87,7 @@ class ReadableFile:
         self._base = BaseFile(paths.state / base_name(file_format.suffix), durability)
         self._refused: tuple[bytes, Unreadable] | None = None
         self._prepared: tuple[bytes, Any] | None = None
+        self._reported_empty: bytes | None = None
 
     def status(self) -> Status:
         """Tell what became of the file since it was last written.
@@ -211,6 +215,12 @@ class ReadableFile:
             unreadable = Unreadable(error)
             self._refused = content, unreadable
             return unreadable
+        if value is None and self._reported_empty != content:
+            self._reported_empty = content
+            logger.warning(
+                "%s holds nothing. That is no edit, it is written again; to empty the structure write {} or [].",
+                self._path,
+            )
         return Missing() if value is None else Edited(self._base_value(), value, content)
 
     def _base_value(self) -> Any | None:

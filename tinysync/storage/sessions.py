@@ -45,6 +45,12 @@ def read_signs(folder: Path) -> list[Sign]:
     return found
 
 
+def has_others(folder: Path, own: str) -> bool:
+    """Tell whether there is another session that lives than the one of this name. Raise OSError."""
+    found = ((path, _SIGN.fullmatch(path.name)) for path in folder.glob("live-*"))
+    return any(match is not None and match[3] != own and is_held(path) for path, match in found)
+
+
 class Session:
     """One opening of a structure, by its ``name``, from ``begin`` to ``end`` or to the end of the process."""
 

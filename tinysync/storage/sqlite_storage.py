@@ -47,6 +47,8 @@ class _SQLiteFile(Storage):
     def __init__(self) -> None:
         self._connection: sqlite3.Connection | None = None
         self._path: Path | None = None
+        self._file: tuple[int, int] | None = None
+        """What tells the file that is open from another one at its path."""
 
     def open(self, path: Path, durability: Durability) -> None:
         """Open the file or make it; raises StorageError if it is none of this kind, or cannot be used."""
@@ -68,7 +70,16 @@ class _SQLiteFile(Storage):
             except BaseException:
                 connection.close()
                 raise
+            self._file = self._file_there()
             self._connection = connection
+
+    def _file_there(self) -> tuple[int, int] | None:
+        assert self._path is not None
+        try:
+            found = self._path.stat()
+        except FileNotFoundError:
+            return None
+        return found.st_dev, found.st_ino
 
     def _check(self, connection: sqlite3.Connection) -> None:
         """Raise StorageError unless a file that is not empty is of this kind."""
@@ -88,6 +99,12 @@ class _SQLiteFile(Storage):
         connection = self._opened()
         written = [(_stored(name, self._key), value) for name, value in changes.items() if value is not None]
         removed = [(_stored(name, self._key),) for name, value in changes.items() if value is None]
+        if self._file_there() != self._file:
+            # SQLite would go on writing to the file that was there, which nobody finds again.
+            raise StorageError(
+                f"Could not write {self._path}: it was deleted or replaced while it was in use. Nothing was"
+                " written; put it back, or close the structure and track it again to begin anew."
+            )
         with self._errors("write"):
             connection.execute("BEGIN IMMEDIATE")
             try:

@@ -104,6 +104,20 @@ def fill(node: Node, value: Any, recorder: Recorder | None) -> Any:
     return container
 
 
+def arrange(live: Any, content: Any) -> None:
+    """Give the dicts in a live container the key order of those in the plain one that it was made from."""
+    if isinstance(content, dict):
+        entries = {key: live[key] for key in content}
+        if list(entries) != list(live):
+            dict.clear(live)
+            dict.update(live, entries)
+        for key, item in content.items():
+            arrange(entries[key], item)
+    elif isinstance(content, list):
+        for item, part in zip(live, content, strict=True):
+            arrange(item, part)
+
+
 def make_container(kind: Kind, node: Node, recorder: Recorder | None) -> Any:
     """Return a new, empty live container for a node."""
     container = _NEW[kind]()

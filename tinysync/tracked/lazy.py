@@ -206,6 +206,16 @@ class LazyDict(TrackedMapping, MutableMapping[Any, Any]):
     def __iter__(self) -> Iterator[Any]:
         return self._entries.keys()
 
+    def __reversed__(self) -> Iterator[Any]:
+        yield from reversed(list(self))
+
+    def __or__(self, other: Any, /) -> dict[Any, Any]:
+        """Return a plain dict with the entries of both, all of them loaded."""
+        return dict(self) | dict(other) if isinstance(other, (dict, LazyDict)) else NotImplemented
+
+    def __ror__(self, other: Any, /) -> dict[Any, Any]:
+        return dict(other) | dict(self) if isinstance(other, dict) else NotImplemented
+
     def __len__(self) -> int:
         return self._entries.count()
 

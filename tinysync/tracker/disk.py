@@ -14,6 +14,7 @@ from tinysync.storage.oplog import UNWRITABLE, FileOpLog
 from tinysync.storage.oplog_contract import Retention
 from tinysync.storage.readable import ReadableFile
 from tinysync.storage.records import OpRecord
+from tinysync.storage.sessions import has_others
 from tinysync.storage.yaml_dump import register_plain_types
 from tinysync.tracked.dicts import DictWrapper
 from tinysync.tracked.lists import ListWrapper
@@ -71,6 +72,7 @@ class Disk:
         self._watch: FileWatch | None = None
         self.device = DeviceId("")
         """The id of this device, once the op log is open."""
+        self._session = ""
 
     @property
     def path(self) -> Path:
@@ -89,12 +91,16 @@ class Disk:
             self._paths.state.mkdir(parents=True, exist_ok=True)
         with self._lock.held(PATIENCE):
             opened = self._log.open()
-            self.device = opened.device
+            self.device, self._session = opened.device, opened.session
             try:
                 yield opened
             except BaseException:
                 self.abandon()
                 raise
+
+    def has_others(self) -> bool:
+        """Tell, from any thread, whether another process has the structure open; raises OSError."""
+        return has_others(self._paths.state, self._session)
 
     def record(
         self,

@@ -5,6 +5,7 @@ Nothing of it is in memory or read on opening; each question reads the files ane
 
 from __future__ import annotations
 
+import socket
 import threading
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, overload
 
 from tinysync.errors import BadUpdate, EngineFailure, UsageError
-from tinysync.model import HistoryEntry
+from tinysync.model import DeviceId, HistoryEntry
 from tinysync.tracked.plain import plain
 from tinysync.tracked.sameness import same, token
 from tinysync.tracker.disk import Disk
@@ -22,7 +23,7 @@ from tinysync.tracker.scratch import scratch, unusable
 if TYPE_CHECKING:
     from tinysync.crdt.document import Document
     from tinysync.crdt.patching import Patch
-    from tinysync.model import DeviceId, HistoryOrigin, Kind, Path
+    from tinysync.model import HistoryOrigin, Kind, Path
     from tinysync.storage.oplog_contract import Past
     from tinysync.storage.records import OpRecord
     from tinysync.tracker.replica import Replica
@@ -35,19 +36,17 @@ _BLOCK: Final = 1000
 
 def history(replica: Replica) -> Sequence[HistoryEntry]:
     """Return an entry for each version that is kept, the newest first."""
-    past, device = _past(replica)
-    return entries_of(past, replica.kind, device)
+    return entries_of(_past(replica), replica.kind, replica.presence.device)
 
 
-def entries_of(past: Past, kind: Kind, device: DeviceId) -> Sequence[HistoryEntry]:
-    """Return an entry for each of the records; ``device`` is the one that keeps them."""
-    return _Entries(past, device, _Paths(kind, past))
+def entries_of(past: Past, kind: Kind, device: str = "") -> Sequence[HistoryEntry]:
+    """Return an entry for each of the records; ``device`` is the name of the one that keeps them, if known."""
+    return _Entries(past, DeviceId(device or socket.gethostname() or "device"), _Paths(kind, past))
 
 
 def state_at(replica: Replica, at: int | datetime) -> Any:
     """Return the plain structure as it was at a version or a time."""
-    past, _ = _past(replica)
-    return state_of(past, replica.kind, at)
+    return state_of(_past(replica), replica.kind, at)
 
 
 def state_of(past: Past, kind: Kind, at: int | datetime) -> Any:
@@ -75,10 +74,10 @@ def restore(replica: Replica, path: Path, at: int | datetime) -> None:
             _make_equal(replica.root, value)
 
 
-def _past(replica: Replica) -> tuple[Past, DeviceId]:
+def _past(replica: Replica) -> Past:
     with replica.reading():
         if isinstance(replica.disk, Disk):
-            return replica.disk.past(), replica.disk.device
+            return replica.disk.past()
     if replica.closed:
         raise UsageError(f"the structure {replica.name!r} is closed; track it again to read its history")
     raise UsageError(
@@ -120,7 +119,7 @@ class _Entries(Sequence[HistoryEntry]):
         return HistoryEntry(
             version,
             _time(record).astimezone(),
-            device if isinstance(device, str) else self._own,  # type: ignore[arg-type]
+            DeviceId(device) if isinstance(device, str) else self._own,
             _ORIGINS.get(record.kind, "default"),
             lambda: self._paths.of(number),
         )
@@ -219,7 +218,10 @@ def _count_until(past: Past, at: int | datetime) -> int:
 
 
 def _count_until_time(past: Past, at: datetime) -> int:
-    moment = at.astimezone()  # without a zone it is local time
+    try:
+        moment = at.astimezone()  # without a zone it is local time
+    except (OverflowError, ValueError):  # at the ends of what a datetime can say
+        moment = at.replace(tzinfo=UTC)
     for index in range(len(past.records) - 1, -1, -1):
         if _time(past.records[index][1]) <= moment:
             return index + 1

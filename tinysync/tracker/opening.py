@@ -15,7 +15,7 @@ from tinysync.storage.kept_as import check_is_document
 from tinysync.storage.merge import apply_edits
 from tinysync.storage.recovery import own_clients
 from tinysync.storage.yaml_format import YAML
-from tinysync.tracked.adopt import build, copy_anything, copy_in
+from tinysync.tracked.adopt import arrange, build, copy_anything, copy_in
 from tinysync.tracked.lazy import Entries, make_lazy_dict
 from tinysync.tracked.local import LocalDocument
 from tinysync.tracked.plain import kind_of
@@ -74,6 +74,7 @@ def open_replica(
         default = copy_in(structure)
         replica = options.replica(_kind(default))
         replica.document.load(seed_document(default, version))
+        arrange(replica.root, default)
         return replica
     keeper = keeper or YAML()
     if isinstance(keeper, Format) and keeper.vocabulary is not None:
@@ -216,7 +217,7 @@ def _start(replica: Replica, disk: Disk, default: Any, status: Status, paths: Pa
     """
     version = replica.document.version
     client = replica.document.engine.client_id
-    updates = seed_document(default, version)
+    content, updates = default, seed_document(default, version)
     value = disk.view.value(status)
     if value is not None:
         # An edit of the default: so it keeps the types that the file cannot say.
@@ -231,6 +232,7 @@ def _start(replica: Replica, disk: Disk, default: Any, status: Status, paths: Pa
         updates = import_content(default, content, version, client)
         replica.document.own.add(client)
     replica.document.load(updates)
+    arrange(replica.root, content)
     disk.append("seed", client, updates)
 
 

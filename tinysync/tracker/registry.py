@@ -9,6 +9,8 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from tinysync.errors import TinySyncError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -41,6 +43,9 @@ def _close_all() -> None:
     for replica in list(open_replicas.values()):
         try:
             replica.close()
+        except TinySyncError as error:
+            message = "Could not bring the files of %r up to date at exit: %s"
+            logger.error(message, replica.name, error)  # noqa: TRY400 - it says all, as those that are raised
         except Exception:
             logger.exception("Could not bring the readable file of %r up to date at exit", replica.name)
 

@@ -266,24 +266,32 @@ class Replica:
         traceback: TracebackType | None,
         /,
     ) -> None:
-        lock, depth = self.lock, 0
+        lock, depth, is_mine = self.lock, 0, True
         try:
-            depth = len(lock.blocks) - 1
-            self.transaction.end_block(failed=error is not None)
-            if not depth:
-                lock.end_blocks()
-                self.commit()
+            is_mine = lock.is_mine()
+            if is_mine:
+                depth = len(lock.blocks) - 1
+                self.transaction.end_block(failed=error is not None)
+                if not depth:
+                    lock.end_blocks()
+                    self.commit()
         except BaseException:
             self._drop_block(depth)
             raise
         finally:
-            try:
-                lock.release(lock.blocks)
-            except BaseException:
-                if len(lock.blocks) > depth:  # an interrupt before anything was done
-                    lock.blocks.pop()
-                    lock.give()
-                raise
+            if is_mine:
+                try:
+                    lock.release(lock.blocks)
+                except BaseException:
+                    if len(lock.blocks) > depth:  # an interrupt before anything was done
+                        lock.blocks.pop()
+                        lock.give()
+                    raise
+        if not is_mine:
+            raise UsageError(
+                "a 'with' block has to be left by the thread that has entered it, and this one has not; if another"
+                " thread has, it can still leave it"
+            )
 
     async def __aexit__(
         self,

@@ -13,6 +13,7 @@ from tinysync.errors import StructureClosed, UsageError
 from tinysync.model import DocumentId, Outcome
 from tinysync.status import Coverage, SyncStatus, all_devices
 from tinysync.tracked.local import LocalDocument
+from tinysync.tracker.disk import Disk
 from tinysync.tracker.status_watch import StatusWatch
 from tinysync.transport.eventloop import result_of
 
@@ -34,6 +35,9 @@ DIGEST_BUDGET: Final = 500
 
 class SharingPeer(Protocol):
     """What a structure needs of a peer."""
+
+    id: DeviceId
+    """What tells its links from those of others."""
 
     @property
     def closed(self) -> bool:
@@ -89,6 +93,16 @@ class Shared:
         self.replica = replica.known.here
         self._answers = False
         """Whether what is being delivered is, or is a part of, what the device held when it was asked."""
+
+    def is_copied_by(self, peer: DeviceId) -> bool:
+        """Tell whether a peer with a folder of the same id has a copy of it, and not the same one; may block."""
+        disk = self._replica.disk
+        if not isinstance(disk, Disk) or self._replica.sharing.has(peer):
+            return False
+        try:
+            return not disk.has_others()
+        except OSError:
+            return False
 
     def known_devices(self) -> list[KnownDevice]:
         """Return what is remembered of other devices."""
@@ -198,6 +212,10 @@ class Sharing:
     def has_joined(self, address: str) -> bool:
         """Tell whether there is a peer already that was made to join this address."""
         return any(joined == address and not peer.closed for peer, joined in self._peers)
+
+    def has(self, peer: DeviceId) -> bool:
+        """Tell whether the structure is shared by a peer of this process."""
+        return any(known.id == peer for known, _ in tuple(self._peers))
 
     def add(self, peer: SharingPeer, joined: str | None = None, leave: Callable[[], object] | None = None) -> None:
         """Share the structure with a peer's links.

@@ -7,6 +7,8 @@ import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from tinysync.errors import UsageError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
@@ -76,7 +78,12 @@ class StatusWatch:
         self._wake.set()
 
     def add(self, callback: Callable[[Any], object]) -> StatusSubscription:
-        """Call this back with each status that differs from the present one, and from then on."""
+        """Call this back with each status that differs from the present one, and from then on.
+
+        Raises UsageError for what cannot be called.
+        """
+        if not callable(callback):
+            raise UsageError(f"a callback must be a function that takes what is new, not {callback!r}")
         subscription = StatusSubscription(self, callback)
         with self._guard:
             first = not self._subscriptions

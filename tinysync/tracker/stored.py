@@ -69,7 +69,7 @@ class Stored:
 
     def history(self) -> Sequence[HistoryEntry]:
         """Return the versions that are kept, as ``tracker(x).history()`` does."""
-        return entries_of(self._past(), self.kind, self.device)
+        return entries_of(self._past(), self.kind)
 
     def at(self, version: int | datetime) -> Any:
         """Return the plain structure as it was, as ``tracker(x).at()`` does."""

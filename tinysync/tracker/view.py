@@ -358,7 +358,8 @@ class View:
             logger.error("%s", message)
 
     def _edit(self, replica: Replica, edit: Edited) -> None:
-        replica.edit_from_file(lambda root: apply_edits(root, edit.base_value, edit.file_value, self._vocabulary))
+        values = edit.base_value, edit.file_value, self._vocabulary, self._path
+        replica.edit_from_file(lambda root: apply_edits(root, *values))
 
     # --- the end -------------------------------------------------------------------------------------------
 
