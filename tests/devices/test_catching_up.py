@@ -111,6 +111,42 @@ def test_small_edits_of_another_document_need_not_wait(device):
     assert_equal(ours, theirs)
 
 
+def test_what_one_sends_the_others_need_not_send_again(device):
+    hub = device(listen="127.0.0.1:0")
+    ours = hub.track({})
+    ours.update(START)
+    others = [device(listen="127.0.0.1:0", connect=[hub.peer.url]) for _ in range(3)]
+    synced(*(other.track({}) for other in others))
+    late = device(connect=[hub.peer.url, *(other.peer.url for other in others)])
+    lengths = dict.fromkeys((hub.peer, *(other.peer for other in others)), 0)
+
+    def note(peer, status):
+        sending = [device.sending.total for device in status.devices if device.sending]
+        lengths[peer] = max([lengths[peer], *sending])
+
+    for peer in lengths:
+        peer.on_status(partial(note, peer))
+    theirs = late.track({})
+    synced(theirs)
+    assert_equal(ours, theirs)
+    assert sum(length > 0 for length in lengths.values()) <= 1
+
+
+def test_who_is_asked_and_sends_nothing_keeps_others_for_a_moment_only(device):
+    silent, laptop = device(listen="127.0.0.1:0"), device(listen="127.0.0.1:0")
+    held, ours = silent.track({}), laptop.track({})
+    ours["x"] = 1
+    phone = device(connect=[silent.peer.url])
+    with held:
+        # Its program keeps it from answering.
+        theirs = phone.track({})
+        wait_until(lambda: any(link.opened for link in phone.peer._connections))
+        phone.peer.connect(laptop.peer.url)
+        wait_until(lambda: theirs == {"x": 1})
+    synced(theirs)
+    assert_equal(ours, held, theirs)
+
+
 def test_many_devices_that_catch_up_at_once_take_turns(device):
     laptop = device(listen="127.0.0.1:0", device="laptop")
     ours = laptop.track({})

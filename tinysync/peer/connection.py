@@ -240,6 +240,7 @@ class Connection:
         await self._look_once_more()
         for opened in self.opened.values():
             opened.confirmation.close()
+            self._links.turns.over(opened)
             has_twin = self._links.has_twin(self)
             self._note(opened, linked=has_twin)
             if not has_twin:
@@ -443,13 +444,20 @@ class Connection:
             case DocumentOpened(name, replica):
                 self.refusals.pop(name, None)
                 device = DeviceId(self.device_name)
-                opened = OpenDocument(self._documents[name], device, self.session.documents, self, replica)
+                opened = OpenDocument(
+                    self._documents[name],
+                    device,
+                    self.session.documents,
+                    self,
+                    replica=replica,
+                    turns=self._links.turns,
+                )
                 self.opened[name] = opened
                 self.replicas[name] = replica
                 self._note(opened, linked=True)
                 if replica and replica == opened.document.replica:
                     self.begin(self._see_whether_copied(opened))
-                opened.sync()
+                self._links.turns.wait(opened)
                 self.session.documents.send_awareness(name, opened.document.greet())
             case DocumentOffered(name, kind):
                 self._offered(name, kind)

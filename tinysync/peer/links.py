@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tinysync.errors import LinkClosed, LinkRefused, ProtocolError
 from tinysync.model import NOT_KEPT
+from tinysync.peer.turns import Turns
 from tinysync.peer.waking import Waking
 from tinysync.protocol.messages import Code
 from tinysync.transport.backoff import Backoff
@@ -74,6 +75,8 @@ class Links:
         self._changed = changed
         self._parted = parted
         self.connections: dict[Connection, None] = {}
+        self.turns = Turns()
+        """Who is asked first for what a document lacks."""
         self.dialling: dict[str, asyncio.Task[None]] = {}
         """The configured addresses."""
         self.unreached: dict[str, str] = {}

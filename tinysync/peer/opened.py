@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from tinysync.model import DocumentId
     from tinysync.peer.shared import SharedDocument
+    from tinysync.peer.turns import Turns
     from tinysync.protocol.documents import Documents
     from tinysync.protocol.yjs import YjsRoom
 
@@ -78,7 +79,9 @@ class OpenDocument:
         device: DeviceId,
         documents: Documents | YjsRoom,
         owner: Owner,
+        *,
         replica: DeviceId,
+        turns: Turns,
     ) -> None:
         self.document = document
         self.replica = replica
@@ -87,6 +90,8 @@ class OpenDocument:
         """Whether that is a copy of this device's own."""
         self.answered = 0
         """The number of the last request of which the answer is in the op log."""
+        self.steps = 0
+        """Counts what comes and what is delivered of it."""
         self.waiting_bytes = 0
         """How much waits for a delivery to end; answers, which were asked for, do not count."""
         self.comparison = comparing.Comparison(document, documents, owner)
@@ -101,6 +106,9 @@ class OpenDocument:
         self._delivering = False
         self._incomplete = False
         """Whether updates are parked until a diff brings their predecessors; they are not acknowledged before."""
+        self._turns = turns
+        self._is_its_turn = False
+        """Whether the peer may be asked."""
         self._requested = 0
         """The number of the last request."""
         self._asks_again = False
@@ -133,6 +141,7 @@ class OpenDocument:
     def close(self, *, deliver_rest: bool) -> None:
         """Note that the document is not open on this link any more; what has arrived can still be delivered."""
         self._closed = True
+        self._turns.over(self)
         self.comparison.close()
         self.confirmation.close()
         if not deliver_rest:
@@ -144,14 +153,22 @@ class OpenDocument:
     def sync(self) -> int:
         """Ask for what this device lacks; returns the request's number.
 
-        While another is on its way this one waits, so that it need not ask for what that one brings.
+        While another is on its way this one waits, so that it need not ask for what that one brings; so does the
+        first one, while another device is asked.
         """
+        if not self._is_its_turn:
+            return self._requested + 1
         if self._requested > self.answered:
             self._asks_again = True
             return self._requested + 1
         self._requested += 1
         self._begin(self._request())
         return self._requested
+
+    def take_turn(self) -> None:
+        """Ask for what this device lacks, as it is this peer's turn to be asked."""
+        self._is_its_turn = True
+        self.sync()
 
     async def _request(self) -> None:
         state_vector = await asyncio.to_thread(self.document.state_vector)
@@ -190,6 +207,7 @@ class OpenDocument:
 
     def arrived(self, event: UpdatesReceived | PartReceived) -> None:
         """Deliver updates, now or after those that came before them."""
+        self.steps += 1
         self._waiting.append(event)
         self._count(_size(event))
         self._deliver()
@@ -281,6 +299,7 @@ class OpenDocument:
 
     def _note(self, delivery: _Delivery, portion: list[bytes], delivered: Delivered) -> None:
         """Note what became of a portion."""
+        self.steps += 1
         is_parked = delivered.outcome is Outcome.PENDING
         if delivered.outcome is Outcome.APPLIED or (is_parked and delivered.new):
             # Also if this link has closed the document meanwhile: the others do not have them yet.
@@ -317,6 +336,7 @@ class OpenDocument:
             # The peer has sent all it holds: what is parked still is parked there, too.
             self._incomplete = False
             self.answered = last.answers
+            self._turns.over(self)
             if self._asks_again:
                 self._asks_again = False
                 self.sync()
