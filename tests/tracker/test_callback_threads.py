@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import random
 import threading
 
@@ -238,3 +239,62 @@ def test_a_callback_cannot_wait_for_peers():
     replica.handle.on(lambda change: replica.handle.wait_synced(0))
     with pytest.raises(UsageError, match="a callback cannot wait for peers"):
         replica.root.n = 1
+
+
+@pytest.mark.filterwarnings(
+    # An interrupt can come where nobody is there to raise it to, and when a list has just been built anew.
+    "ignore::pytest.PytestUnraisableExceptionWarning",
+    "ignore::pytest.PytestUnhandledThreadExceptionWarning",
+    "ignore::tinysync.DetachedWarning",
+)
+def test_threads_that_are_interrupted_at_any_place_leave_no_lock_behind():
+    a, b = in_memory({"n": 0, "log": []}), in_memory({"n": 0, "log": []})
+
+    def answer(other):
+        def callback(change):
+            if change.func_name == "append" and change.args[0] % 2:
+                other.root.n = change.args[0]
+
+        return callback
+
+    a.handle.on(answer(b))
+    b.handle.on(answer(a))
+    interrupted, left = [], []
+
+    def write(chance, number):
+        root = chance.choice([a, b]).root
+        try:
+            chance.choice([lambda: setattr(root, "n", number), lambda: root.log.append(number), a.snapshot])()
+        except KeyboardInterrupt:
+            interrupted.append(number)
+
+    def work(seed):
+        chance = random.Random(seed)
+        for number in range(many(600)):
+            try:
+                write(chance, number)
+                left.extend(one for one in (a, b) if one.lock.is_mine() or one.lock.is_calling_back)
+            except KeyboardInterrupt:
+                interrupted.append(number)
+
+    threads = [threading.Thread(target=work, args=[seed], daemon=True) for seed in range(3)]
+    for thread in threads:
+        thread.start()
+    chance = random.Random(1)
+    while any(thread.is_alive() for thread in threads):
+        victim = chance.choice(threads)
+        # A thread that has ended is none; its id may be another's by then.
+        if victim.is_alive():
+            raise_in(victim)
+        threads[0].join(chance.random() * 0.002)
+    assert interrupted
+    assert not left
+    for one in (a, b):
+        one.root.n = -1
+        assert_in_agreement(one)
+        assert not one.notifier.waiting
+
+
+def raise_in(thread):
+    """Have a thread raise KeyboardInterrupt at its next step."""
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(KeyboardInterrupt))

@@ -72,6 +72,9 @@ class Inbox:
             finally:
                 self._lock.release(taken)
         finally:
+            if taken:  # an interrupt before anything was done
+                self._lock.give()
+                taken.clear()
             if ended is not None:
                 ended()
 

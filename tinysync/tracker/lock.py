@@ -78,14 +78,13 @@ class TransactionLock:
     # --- taking --------------------------------------------------------------------------------------------
 
     def acquire(self, taken: Taken, *, to_read: bool = False) -> None:
-        """Take the lock for a call; raises TransactionBusy if it cannot be had.
+        """Take the lock for a call, which has not taken it yet; raises TransactionBusy if it cannot be had.
 
         That is when another task of this thread is in a transaction, or another thread waits for this one.
         ``to_read``: while callbacks are called, too.
         """
-        taken.extend(map(self.take, AT_ONCE))
-        if not taken[-1]:
-            taken.pop()
+        taken.extend(filter(None, map(self.take, AT_ONCE)))
+        if not taken:
             self.wait_for_holder(taken)
         if self.task is not None and self.task is not current_task():
             self._put(taken)
@@ -99,9 +98,8 @@ class TransactionLock:
         """Take the lock if the structure is free and no other thread waits for it."""
         if self.is_busy() or self.is_mine() or self.is_awaited():
             return False
-        taken.extend(map(self.take, AT_ONCE))
-        if not taken[-1]:
-            taken.pop()
+        taken.extend(filter(None, map(self.take, AT_ONCE)))
+        if not taken:
             return False
         if self.is_busy():
             self._put(taken)
@@ -147,9 +145,8 @@ class TransactionLock:
         while self.teller is not None and not going_round:
             self._put(taken)
             going_round = self.is_mine() or self._callbacks_wait_too(me)
-            taken.extend(map(self.take, AT_ONCE))
-            if not taken[-1]:
-                taken.pop()
+            taken.extend(filter(None, map(self.take, AT_ONCE)))
+            if not taken:
                 self.wait_for_holder(taken)
 
     def _callbacks_wait_too(self, me: int) -> bool:

@@ -190,7 +190,11 @@ class Notifier:
         if origin != "local":
             log_all(errors, self._name, origin)
         elif errors:
-            raise_all(errors)
+            try:
+                raise_all(errors)
+            finally:
+                # What is raised knows this frame: it would go only when garbage is collected.
+                errors = []
 
     def _tell(self, batch: list[Noted], errors: list[BaseException]) -> None:
         for subscription in self.subscriptions:
@@ -224,10 +228,12 @@ class Notifier:
 
 def raise_all(errors: list[BaseException]) -> None:
     """Raise what callbacks raised, now that everything else is done."""
-    if len(errors) == 1:
-        raise errors[0]
-    if errors:
+    try:
+        if len(errors) == 1:
+            raise errors[0]
         raise BaseExceptionGroup("several callbacks failed; the change itself is made and saved", errors)
+    finally:
+        errors = []
 
 
 def log_all(errors: list[BaseException], name: str | None, origin: str) -> None:

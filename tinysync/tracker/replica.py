@@ -170,9 +170,8 @@ class Replica:
         taken: Taken = []
         try:
             # Here, not in a method of the lock: it is the hot path.
-            taken.extend(map(lock.take, AT_ONCE))
-            if not taken[0]:
-                taken.clear()
+            taken.extend(filter(None, map(lock.take, AT_ONCE)))
+            if not taken:
                 lock.wait_for_holder(taken)
             if lock.teller is not None and not lock.is_calling_back:
                 return False
@@ -186,12 +185,14 @@ class Replica:
         else:
             return True
         finally:
-            if lock.to_tell and taken:
-                lock.release(taken)
-            elif taken:
-                lock.give()
-                if lock.jobs or lock.tasks:
-                    lock.freed()
+            try:
+                if lock.to_tell and taken:
+                    lock.release(taken)
+            finally:
+                if taken:
+                    lock.give()
+                    if lock.jobs or lock.tasks:
+                        lock.freed()
 
     def _put_plain(self, container: Any, key: str, value: Any) -> bool:
         transaction, node, task = self.transaction, container._node, self.lock.task
