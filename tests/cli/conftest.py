@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import logging
-import warnings
-
 import pytest
 
 
@@ -14,14 +11,3 @@ def place(tmp_path, monkeypatch):
         monkeypatch.setenv(name, str(tmp_path / "home"))
     monkeypatch.delenv("TINYSYNC_KEY", raising=False)
     return tmp_path
-
-
-@pytest.fixture(autouse=True)
-def _messages_as_before(monkeypatch):
-    """Commands that run in this process have messages printed their way."""
-    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)

@@ -26,15 +26,15 @@ def out(*arguments, stdin=None):
     return result.stdout
 
 
-def here(*arguments):
+def here(*arguments, stdin=None):
     """Run a command in this process; much faster. What is not its own exit is raised."""
-    result = CliRunner().invoke(tinysync, [*map(str, arguments)], prog_name="tinysync")
+    result = CliRunner().invoke(tinysync, [*map(str, arguments)], input=stdin, prog_name="tinysync")
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result
 
 
-def printed(*arguments):
-    result = here(*arguments)
+def printed(*arguments, stdin=None):
+    result = here(*arguments, stdin=stdin)
     assert result.exit_code == 0, result.output
     return result.stdout

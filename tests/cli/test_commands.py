@@ -12,27 +12,27 @@ import yaml
 
 from tests.peer.devices import wait_until
 
-from .processes import command, out, run
+from .processes import command, here, out, printed
 
 
 def test_entries_are_read_written_and_deleted(place):
-    out("set", "conf.yaml", "port", "8080")
-    out("set", "conf.yaml", "servers", "{a: {up: true}, b: [1, x]}")
-    assert out("get", "conf.yaml", "port") == "8080\n"
-    out("set", "conf.yaml", "servers/b/0", '{"deep": 1.5}', "--json")
-    assert out("get", "conf.yaml", "servers/b/0/deep") == "1.5\n"
-    assert json.loads(out("get", "conf.yaml", "--json")) == {
+    printed("set", "conf.yaml", "port", "8080")
+    printed("set", "conf.yaml", "servers", "{a: {up: true}, b: [1, x]}")
+    assert printed("get", "conf.yaml", "port") == "8080\n"
+    printed("set", "conf.yaml", "servers/b/0", '{"deep": 1.5}', "--json")
+    assert printed("get", "conf.yaml", "servers/b/0/deep") == "1.5\n"
+    assert json.loads(printed("get", "conf.yaml", "--json")) == {
         "port": 8080,
         "servers": {"a": {"up": True}, "b": [{"deep": 1.5}, "x"]},
     }
-    assert out("get", "conf.yaml", "servers/b") == "- deep: 1.5\n- x\n"
-    out("delete", "conf.yaml", "servers/a")
+    assert printed("get", "conf.yaml", "servers/b") == "- deep: 1.5\n- x\n"
+    printed("delete", "conf.yaml", "servers/a")
     assert (place / "conf.yaml").read_text() == "port: 8080\nservers:\n  b:\n  - deep: 1.5\n  - x\n"
 
 
 def test_json_files_and_lists(place):
     (place / "list.json").write_text('[1, {"a": 2}]')
-    out("set", "list.json", "1/a", "3")
+    printed("set", "list.json", "1/a", "3")
     assert json.loads((place / "list.json").read_text()) == [1, {"a": 3}]
 
 
@@ -58,8 +58,8 @@ def test_json_files_and_lists(place):
 def test_errors_are_a_line_and_an_exit_code(place, arguments, code, message):
     (place / "good.yaml").write_text("a: 1\nl:\n- 1\n")
     (place / "bad.yaml").write_text("a: [1\n")
-    result = run(*arguments)
-    assert (result.returncode, "Traceback" in result.stderr) == (code, False), result.stderr
+    result = here(*arguments)
+    assert (result.exit_code, "Traceback" in result.stderr) == (code, False), result.stderr
     assert message in result.stderr
     assert (place / "good.yaml").read_text() == "a: 1\nl:\n- 1\n"
 
@@ -67,13 +67,13 @@ def test_errors_are_a_line_and_an_exit_code(place, arguments, code, message):
 def test_a_key_is_made_once_shown_and_entered(place):
     made = json.loads(out("key", "new", "--json"))
     assert Path(made["path"]).stat().st_mode & 0o77 == 0
-    assert run("key", "new").returncode == 1
-    secret = out("key", "show")
-    entered = json.loads(out("key", "enter", "--path", "other", "--json", stdin=secret).splitlines()[-1])
+    assert here("key", "new").exit_code == 1
+    secret = printed("key", "show")
+    entered = json.loads(printed("key", "enter", "--path", "other", "--json", stdin=secret).splitlines()[-1])
     assert entered["group"] == made["group"]
-    fingerprint = out("fingerprint").strip()
-    assert fingerprint == out("fingerprint").strip()
-    assert "phone is allowed" in out("pair", fingerprint, "phone")
+    fingerprint = printed("fingerprint").strip()
+    assert fingerprint == printed("fingerprint").strip()
+    assert "phone is allowed" in printed("pair", fingerprint, "phone")
 
 
 @pytest.mark.parametrize("way", ["key", "lan", "no key"])

@@ -11,7 +11,7 @@ import logging
 import os
 import sys
 import warnings
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -24,7 +24,7 @@ from rich.text import Text
 from tinysync.errors import TinySyncError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 FAILED: Final = 1
 WRONG_USAGE: Final = 2
@@ -83,9 +83,9 @@ class Reporting(click.Group):
         """Run the command; turn what goes wrong into a line and an exit code."""
         if ctx.parent is not None:
             return super().invoke(ctx)
-        _set_up_messages()
         try:
-            return super().invoke(ctx)
+            with _messages():
+                return super().invoke(ctx)
         except BrokenPipeError:
             _end_quietly()
         except KeyboardInterrupt:
@@ -103,18 +103,27 @@ class Reporting(click.Group):
         return None
 
 
-def _set_up_messages() -> None:
+@contextmanager
+def _messages() -> Iterator[None]:
     """Have what the library logs and warns of printed to standard error, a line each."""
     messages = Console(stderr=True, highlight=False, soft_wrap=True)
-    handler = RichHandler(console=messages, show_path=False, show_level=False, show_time=False, markup=False)
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler], force=True)
-    # That a network is gone is no message for people: devices on it are found again when it is back.
-    logging.getLogger("zeroconf").setLevel(logging.ERROR)
+    handler = RichHandler(
+        logging.WARNING, messages, show_path=False, show_level=False, show_time=False, markup=False
+    )
+    handler.setFormatter(logging.Formatter("%(message)s"))
 
     def show(message: Warning | str, *_: Any, **__: Any) -> None:
         messages.print(Text(f"Warning: {message}", "yellow"))
 
+    logger = logging.getLogger("tinysync")
+    before = warnings.showwarning
+    logger.addHandler(handler)
     warnings.showwarning = show
+    try:
+        yield
+    finally:
+        warnings.showwarning = before
+        logger.removeHandler(handler)
 
 
 def _end_quietly() -> None:
