@@ -440,3 +440,18 @@ def test_what_cannot_be_called_is_refused(device):
     for subscribe in (tracker(ours).on_status, laptop.peer.on_status, tracker(ours).presence.on):
         with pytest.raises(UsageError, match="must be a function"):
             subscribe(3)
+
+
+def test_a_device_with_two_addresses_is_told_about_once(device, cable, tmp_path):
+    laptop = device(tmp_path / "laptop", listen="127.0.0.1:0", device="laptop")
+    other_way = cable(laptop.peer.url)
+    phone = device(tmp_path / "phone", connect=[laptop.peer.url, other_way.url], device="phone")
+    laptop.track({})
+    theirs = phone.track({})
+    theirs.a = 1
+    synced(theirs)
+    links = phone.peer._links
+    wait_until(lambda: len(links._identities) == 2 and len(links.connections) == 1)
+    laptop.peer.close()
+    wait_until(lambda: not any(one.connected for one in tracker(theirs).status().devices))
+    assert confirmed(theirs) == ("laptop", False, 0, True)

@@ -203,7 +203,7 @@ def test_a_peer_without_others_is_in_step(peers):
 def test_a_link_to_itself_is_refused_and_said_so(peers, caplog):
     a = peers(Blobs("todo"), listen="127.0.0.1:0")
     a.connect(a.url)
-    wait_until(lambda: "that is this device" in caplog.text)
+    wait_until(lambda: "leads back to this peer itself" in caplog.text)
     assert a.connected_devices() == []
 
 

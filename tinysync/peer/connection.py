@@ -502,7 +502,8 @@ class Connection:
         name = opened.document.name
         if opened.is_copy and self.opened.get(name) is opened:
             self.replicas[name] = opened.replica
-            logger.warning("%s", _COPY.format(name=name, device=self.device_name))
+            if all(known.replica != opened.replica for known in opened.document.known_devices()):
+                logger.warning("%s", _COPY.format(name=name, device=self.device_name))
             self._note(opened, linked=True)
             self._changed()
 
