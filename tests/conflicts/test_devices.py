@@ -14,6 +14,7 @@ from tests.peer.devices import wait_until
 from tinysync import NOTHING, Conflict, Pickle, UsageError, track, tracker
 from tinysync.storage import conflict_journal
 from tinysync.storage.conflict_journal import ConflictJournal, JournalEntry
+from tinysync.tracker import conflicts as tracking
 
 START = {"port": 1, "tasks": ["a", "b"], "servers": {"x": {"on": True}}}
 
@@ -264,3 +265,71 @@ def test_a_torn_end_of_the_journal_is_cut(tmp_path):
     journal.add([entry(4)])
     assert path.read_bytes() == b"something else"
     journal.close()
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_deletion_that_nobody_had_heard_of(tmp_path, device, restart):  # noqa: F811
+    laptop = device(tmp_path / "laptop", listen="127.0.0.1:0", device="laptop")
+    ours = laptop.track({})
+    phone = device(tmp_path / "phone", connect=[laptop.peer.url], device="phone")
+    theirs = phone.track({})
+    with ours:
+        ours["known"], ours["offline"] = 1, 1
+    synced(ours, theirs)
+    # Somebody who knows of a deletion may well write there again, now or after a while apart.
+    del theirs["known"]
+    synced(theirs)
+    ours["known"] = 2
+    synced(ours, theirs)
+    del theirs["known"]
+    synced(theirs)
+    phone.peer.close()
+    ours["known"] = 3
+    del theirs["offline"]
+    ours["offline"] = 2
+    if restart:
+        tracker(phone.structures.pop()).close()
+        assert (tmp_path / "phone/.tinysync/todo/deleted-untold").exists()
+    phone = device(tmp_path / "phone", connect=[laptop.peer.url], device="phone")
+    theirs = phone.track({})
+    synced(theirs, ours)
+    assert theirs == ours == {"known": 3, "offline": 2}
+    assert conflicts(ours) == []
+    assert conflicts(theirs) == [(["offline"], NOTHING, 2, True)]
+    assert not (tmp_path / "phone/.tinysync/todo/deleted-untold").exists()
+    [conflict] = tracker(theirs).conflicts()
+    conflict.restore()
+    synced(theirs)
+    assert ours == {"known": 3}
+
+
+def test_a_long_answer_makes_no_conflicts_of_what_was_known(tmp_path, device, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(tracking, "WAIT", 0.3)
+    start = {"many": {f"key {number}": "x" * 50 for number in range(2000)}, "list": list(range(50))}
+    laptop = device(tmp_path / "laptop", listen="127.0.0.1:0", device="laptop")
+    ours = laptop.track({})
+    phone = device(tmp_path / "phone", connect=[laptop.peer.url], device="phone")
+    third = device(tmp_path / "third", connect=[laptop.peer.url], device="third")
+    theirs, others = phone.track({}), third.track({})
+    ours.update(start)
+    synced(ours, theirs, others)
+    with theirs:
+        for number in range(2000):
+            theirs.many[f"key {number}"] = "y" * 50
+        theirs["lost"] = {"mine": 1}
+    synced(theirs, ours, others)
+    phone.peer.close()
+    # All of this in the knowledge of what the phone wrote; but for the last.
+    ours["many"] = "z" * 100
+    ours["other"] = {f"key {number}": number for number in range(4000)}
+    for number in range(0, 40, 3):
+        ours.list.move(number, 20)
+    ours["lost"] = 5
+    theirs.lost.mine = 2
+    phone = device(tmp_path / "phone", connect=[laptop.peer.url], device="phone")
+    assert phone.track({}) is theirs
+    synced(theirs, ours, others)
+    wait_until(lambda: conflicts(theirs))
+    wait_until(lambda: tracker(theirs)._replica.conflicts.is_settled)
+    assert conflicts(theirs) == [(["lost"], {"mine": 2}, 5, True)]
+    assert [one for one in conflicts(ours) if one[0] != ["lost"]] == conflicts(others) == []

@@ -88,6 +88,11 @@ class Conflicts:
         self._timer.daemon = True
         self._timer.start()
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing waits for more to come."""
+        return not self._waiting
+
     def settle(self) -> None:
         """Keep those of what waits that are conflicts: nobody has deleted meanwhile what they are about."""
         waiting, self._waiting = self._waiting, []
