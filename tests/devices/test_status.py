@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import json
 import logging
+import queue
 import shutil
 import subprocess
 import sys
@@ -455,3 +456,23 @@ def test_a_device_with_two_addresses_is_told_about_once(device, cable, tmp_path)
     laptop.peer.close()
     wait_until(lambda: not any(one.connected for one in tracker(theirs).status().devices))
     assert confirmed(theirs) == ("laptop", False, 0, True)
+
+
+def test_what_a_device_writes_before_it_leaves_is_not_pending_for_it(device, tmp_path):
+    laptop = device(tmp_path / "laptop", listen="127.0.0.1:0", device="laptop")
+    phone = device(tmp_path / "phone", connect=[laptop.peer.url], device="phone")
+    arrived, applied = queue.SimpleQueue(), threading.Event()
+    ours, theirs = laptop.track({}, dispatch=arrived.put), phone.track({})
+    applying = threading.Thread(target=lambda: [job() for job in iter(arrived.get, None)])
+    applying.start()
+    theirs.a = 1
+    synced(theirs)
+    arrived.put(lambda: applied.wait(DEADLINE))
+    theirs.b = 2
+    tracker(theirs).close()
+    wait_until(lambda: not confirmed(ours)[1])
+    applied.set()
+    wait_until(lambda: confirmed(ours) == ("phone", False, 0, True))
+    assert ours == {"a": 1, "b": 2}
+    arrived.put(None)
+    applying.join()

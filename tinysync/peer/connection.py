@@ -419,6 +419,7 @@ class Connection:
     async def _look_at_left(self, opened: OpenDocument) -> None:
         """Remember all that is here as confirmed, unless something was written after the peer had left."""
         name = opened.document.name
+        await opened.all_delivered.wait()  # what the peer has sent, it has
         coverage = await coverage_of(opened.document)
         # All of it was published, or passed on, before it could be seen.
         self.flush()

@@ -103,6 +103,9 @@ class OpenDocument:
         """How much of a long diff is in the op log, while it comes."""
         self._waiting: deque[UpdatesReceived | PartReceived] = deque()
         self._busy = False
+        self.all_delivered = asyncio.Event()
+        """Set while nothing that has arrived is still on its way into the document."""
+        self.all_delivered.set()
         self._delivering = False
         self._incomplete = False
         """Whether updates are parked until a diff brings their predecessors; they are not acknowledged before."""
@@ -223,6 +226,7 @@ class OpenDocument:
         while self._waiting and not self._busy:
             delivery = _Delivery(self._take())
             self._busy = True
+            self.all_delivered.clear()
             transactions = [event.updates for event in delivery.batch if _is_live(event)]
             diff = [update for event in delivery.batch if not _is_live(event) for update in event.updates]
             cut = partial(self.document.portions, transactions, diff)
@@ -316,6 +320,8 @@ class OpenDocument:
         if not self._delivering:
             self._deliver()
             self._owner.pump()
+        if not self._busy:
+            self.all_delivered.set()
 
     def _finish(self, delivery: _Delivery, delivered: Delivered) -> None:
         """Tell the peer what became of a delivery."""
