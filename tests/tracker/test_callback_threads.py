@@ -12,6 +12,7 @@ from tests.lengths import many
 from tests.tracker.opened import assert_in_agreement, in_memory, open_in
 from tinysync import TransactionBusy, UsageError
 from tinysync.model import DeviceId
+from tinysync.tracker.lock import TransactionLock
 
 DEADLINE = 30
 
@@ -232,6 +233,24 @@ def test_what_callbacks_raise_is_raised_where_they_are_called():
             replica.root.n = number
 
     assert run(*[lambda number=number: write(number) for number in range(10)]) == []
+
+
+def test_a_job_that_another_thread_takes_first_is_done_once(monkeypatch):
+    replica, done, overtaken = in_memory({"n": 0}), [], []
+    real = TransactionLock.try_acquire
+
+    def try_acquire(lock, taken):
+        # Between seeing that there is a job and taking the lock for it.
+        if not overtaken:
+            overtaken.append(True)
+            assert run(replica.inbox.drain) == []
+        return real(lock, taken)
+
+    monkeypatch.setattr(TransactionLock, "try_acquire", try_acquire)
+    replica.inbox.put(lambda: done.append("done"), lambda: done.append("ended"))
+    assert done == ["done", "ended"]
+    replica.inbox.put(lambda: done.append("next"))
+    assert done[2:] == ["next"]
 
 
 def test_a_callback_cannot_wait_for_peers():

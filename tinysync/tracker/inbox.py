@@ -67,8 +67,9 @@ class Inbox:
         ended = None
         try:
             try:
-                job, ended = self._jobs.popleft()
-                job()
+                if self._jobs:  # another thread may have been faster
+                    job, ended = self._jobs.popleft()
+                    job()
             finally:
                 self._lock.release(taken)
         finally:
