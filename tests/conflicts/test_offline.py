@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 
 from tinysync import NOTHING, tracker
@@ -50,6 +52,22 @@ def test_deep_inside_and_under_keys_of_any_type(pair):
             repr(["servers", 0, "ports", key]) for key in (1.0, (1, "x"), None)
         )
         assert {(one[2], one[3], one[4]) for one in found} == {(lost, kept, replica is pair.loser)}
+
+
+@pytest.mark.parametrize(
+    "key", [Decimal("1.10"), 2.5, (Decimal("-0.3"), 0.5), Decimal("1E-3999"), 7, b"x"], ids=repr
+)
+def test_under_a_key_that_is_gone(pair, key):
+    """Of such a key only its text is left, which says less than the key."""
+    a, b = pair.start({"d": {key: 1}})
+    a.d[key] = 2
+    del b.d[key]
+    pair.exchange()
+    assert a == b
+    for replica in replicas_told(pair):
+        [(path, *_)] = told(replica.root)
+        assert path == ["d", key]
+        replica.check()
 
 
 def test_only_the_last_of_several_writes_counts(pair):

@@ -172,6 +172,7 @@ def test_a_text_gives_back_an_equal_key(key):
     assert again == key
     assert hash(again) == hash(key)
     assert key_text(key) == text
+    encode(again)
     if type(key) is str:
         assert text_key(text) == key
     else:
@@ -324,6 +325,11 @@ def _unpack_or_refuse(data):
         encode(value)
     except TinySyncError:
         return
+
+
+def test_a_fraction_that_no_key_is_equal_to_is_refused():
+    with pytest.raises(BadUpdate, match="neither"):
+        equal_key(key_text(Fraction(1, 3)))
 
 
 @given(st.text(st.sampled_from("~AQEBkQg=-_+/ \n"), max_size=12).map("~{}".format))

@@ -8,9 +8,10 @@ extension types are listed in ``Ext``. The encoding is canonical, type-exact and
 from __future__ import annotations
 
 import base64
+import contextlib
 import datetime as dt
 import math
-from decimal import Decimal
+from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
 from enum import IntEnum
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
@@ -401,7 +402,33 @@ def equal_key(text: str) -> Any:
         raise BadUpdate(f"{text!r} is no key of this format") from error
     if not is_key:
         raise BadUpdate(f"{text!r} is not how this format writes the key {key!r}")
-    return key
+    return _without_fractions(key)
+
+
+_EXACT: Final = Context(prec=MAX_PREC, Emin=MIN_EMIN, Emax=MAX_EMAX)
+
+
+def _without_fractions(key: Any) -> Any:
+    """Return an equal key of types that a structure takes."""
+    kind = type(key)
+    if kind is tuple or kind is frozenset:
+        return kind(map(_without_fractions, key))
+    if kind is not Fraction:
+        return key
+    with contextlib.suppress(OverflowError):
+        number = key.numerator / key.denominator
+        if number == key:
+            return number
+    rest, places = key.denominator, 0
+    while rest % 10 == 0:
+        rest, places = rest // 10, places + 1
+    for factor in (2, 5):
+        while rest % factor == 0:
+            rest, places = rest // factor, places + 1
+    if rest != 1:
+        raise BadUpdate(f"the key {key!r} is neither a float nor a Decimal")
+    sign, digits, _ = Decimal(key.numerator * 10**places // key.denominator).as_tuple()
+    return Decimal((sign, digits, -places)).normalize(_EXACT)
 
 
 MAX_KEY_EXPONENT: Final = 4000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from tinysync.crdt.clashes import Clash
     from tinysync.model import Path
     from tinysync.tracker.replica import Replica
+
+logger = logging.getLogger("tinysync")
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MOST_WAITING: Final = 10_000
@@ -57,7 +60,13 @@ class Conflicts:
         self._journal.close()
 
     def note(self, clashes: Iterable[Clash], device: str) -> None:
-        """Keep what clashed with what a device brought."""
+        """Keep what clashed with what a device brought; what it brought shows, whatever becomes of this."""
+        try:
+            self._note(clashes, device)
+        except Exception:
+            logger.exception("Conflicts of %r with %s are not in the journal", self._replica.name, device)
+
+    def _note(self, clashes: Iterable[Clash], device: str) -> None:
         found: list[JournalEntry] = []
         waiting = len(self._waiting)
         for clash in clashes:
