@@ -147,6 +147,8 @@ def test_nothing_that_is_said_aloud_tells_who_is_there(on_lan, overheard, monkey
     # Nor do two times have anything in common that would tell that it was the same group.
     ours = Announcements(key.derive("lan announcements", 32))
     labels = [set(filter(ours.is_of_group, re.findall("[a-z2-7]{48}", text.decode("latin1")))) for text in said]
+    # The last goodbyes of the first time may come late.
+    labels[1] -= labels[0]
     assert [len(found) for found in labels] == [2, 2]
     parts = [label[i : i + 16] for label in labels[0] | labels[1] for i in range(0, 48, 16)]
     assert len(set(parts)) == 12

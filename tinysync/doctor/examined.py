@@ -74,7 +74,7 @@ _DAMAGES: Final[dict[str, tuple[str, Severity, str, str]]] = {
         "damaged-op-log",
         "error",
         "is damaged in its middle; {text}",
-        "What is whole is kept, and the damaged file beside it; what is missing comes back from other devices.",
+        "What is whole is kept; what is missing comes back from other devices, or from the file kept aside.",
     ),
     "replaced": (
         "compacted-leftover",

@@ -6,12 +6,13 @@ devices that write under one client id, after somebody copied a running device's
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Final, Protocol
 
 from tinysync.errors import DocumentsDiffer
+from tinysync.transport.eventloop import in_thread
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Coroutine
     from typing import Any
 
@@ -89,7 +90,7 @@ class Comparison:
         counts = self._documents.in_step(name)
         if counts is None:
             return None
-        digest = await asyncio.to_thread(self._document.digest)
+        digest = await in_thread(self._document.digest)
         self._owner.flush()
         return (counts, digest) if digest and self._documents.in_step(name) == counts else None
 

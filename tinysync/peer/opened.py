@@ -15,6 +15,7 @@ from tinysync.model import Delivered, DeviceId, Outcome
 from tinysync.peer import comparing, confirming
 from tinysync.protocol.events import PartReceived, UpdatesReceived
 from tinysync.status import Progress
+from tinysync.transport.eventloop import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -127,7 +128,7 @@ class OpenDocument:
 
     async def see_whether_copied(self, peer: DeviceId) -> None:
         """Find out whether a folder with the id of this device's own is a copy; then it is known by another id."""
-        self.is_copy = await asyncio.to_thread(self.document.is_copied_by, peer)
+        self.is_copy = await in_thread(self.document.is_copied_by, peer)
         if self.is_copy:
             self.replica = DeviceId(f"{self.replica}@{self._device}")
 
@@ -174,7 +175,7 @@ class OpenDocument:
         self.sync()
 
     async def _request(self) -> None:
-        state_vector = await asyncio.to_thread(self.document.state_vector)
+        state_vector = await in_thread(self.document.state_vector)
         if not self._closed:
             self._documents.request_sync(self.document.name, state_vector)
             self._owner.pump()
@@ -184,7 +185,7 @@ class OpenDocument:
         self._begin(self._answer(state_vector))
 
     async def _answer(self, state_vector: bytes) -> None:
-        updates = await asyncio.to_thread(self.document.diff, state_vector, self._documents.takes_pieces)
+        updates = await in_thread(self.document.diff, state_vector, self._documents.takes_pieces)
         if not self._closed:
             self._documents.answer_sync(self.document.name, updates)
             self._owner.pump()

@@ -95,8 +95,8 @@ class Peer:
     yjs: an address to take Yjs clients at, like '127.0.0.1:8766', or None. Browser pages and programs with the npm
       packages yjs and y-websocket share the same structures there, each under its name (see ``yjs_url``). Links
       are not encrypted.
-    yjs_token: a text that Yjs clients have to show, as the parameter ``token``. Without one only loopback
-      addresses are used, and only pages of this machine are let in.
+    yjs_token: a text of 16 characters or more that Yjs clients have to show, as the parameter ``token``. Without
+      one only loopback addresses are used, and only pages of this machine are let in.
 
     It works in a thread of its own, in programs with and without an event loop. Updates that it receives are
     passed on, so any topology converges. A refused link is reported in the log of both sides, and by

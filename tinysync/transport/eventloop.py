@@ -29,6 +29,16 @@ def is_running() -> bool:
     return asyncio._get_running_loop() is not None
 
 
+async def in_thread(function: Callable[..., Result], *arguments: object) -> Result:
+    """Have another thread work something out, without blocking the loop; cancelled when the program is ending."""
+    try:
+        work = asyncio.get_running_loop().run_in_executor(None, function, *arguments)
+    except RuntimeError:
+        # Python starts no more threads at its exit, and links are up until the very end.
+        raise asyncio.CancelledError from None
+    return await work
+
+
 async def result_of(future: concurrent.futures.Future[Result]) -> Result:
     """Return what another thread works out, without blocking the loop; a wait that is cancelled cancels the work.
 
