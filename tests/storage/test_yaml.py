@@ -1,4 +1,5 @@
 import math
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -252,7 +253,7 @@ def chain(count):
         (merges(20), "stand for more than is allowed"),
         (chain(200), "inside one another"),
         (nested(MAX_DEPTH + 1), "inside one another"),
-        ("[" * 1_000_000, "inside one another"),
+        ("[" * 1_000_000, "inside one another|maximum nesting"),  # newer versions of libyaml have a limit as well
         ("- " * 200_000 + "x", "inside one another"),
         ("{a: " * 100_000, "inside one another"),
         ("&a [*a]", "stands inside of what it names"),
@@ -264,7 +265,7 @@ def chain(count):
     ],
 )
 def test_bombs_are_refused(bomb, what):
-    assert what in refusal(bomb)
+    assert re.search(what, refusal(bomb))
 
 
 @settings(max_examples=many(300))

@@ -204,6 +204,17 @@ def test_an_element_that_another_device_takes_away():
     assert [change.func_name for change in (heard[0] if isinstance(heard[0], list) else heard)] == ["__delitem__"]
 
 
+def test_what_went_from_a_list_that_another_device_moved_and_emptied():
+    here, there = in_memory([["x"], [2, 3]]), in_memory([["x"], [2, 3]])
+    heard = []
+    there.handle.on([1, 1], heard.append)
+    here.root.reverse()
+    here.root[0].clear()
+    there.receive(here.document.diff(), DeviceId("here"), lambda _: None)
+    assert there.root == [[], ["x"]]
+    assert heard
+
+
 @pytest.mark.parametrize("pattern", ["/a", "a/", "a//b", "/", 5, None, {"a"}, [["a"]], [{}], b"a"])
 def test_what_is_no_pattern(pattern):
     with pytest.raises(UsageError, match="pattern"):

@@ -47,13 +47,17 @@ def touched_by_patches(patches: Sequence[Patch]) -> Iterator[tuple[int, Touched]
         if patch.node.attached:
             yield index, _by_patch(patch, lists.items(patch.node))
             lists.undo_patch(patch)
-    for index in moved:
-        node = patches[index].node
-        path = lists.path(node) if node.attached else None
-        if path is not None and path != node.path():
-            touched = _by_patch(patches[index], node.container)
+    within = _Lists(patches[index].node for index in moved)
+    for index in reversed(moved):
+        patch = patches[index]
+        if not patch.node.attached:
+            continue
+        path = lists.path(patch.node)
+        if path is not None and path != patch.node.path():
+            touched = _by_patch(patch, within.items(patch.node))
             touched.path = path
             yield index, touched
+        within.undo_patch(patch)
 
 
 def _lists_above(node: Node, edited: set[Node]) -> list[Node]:
