@@ -441,3 +441,16 @@ def test_closing_in_a_running_loop(peers):
         a.close()
 
     asyncio.run(main())
+
+
+def test_a_peer_that_closes_while_it_looks_what_somebody_confirmed_leaves_nothing_behind(peers):
+    a, _, b, other = pair(peers)
+    [link] = b._connections
+    opened = link.opened["todo"]
+    with other.transaction():
+        a.close()
+        wait_until(lambda: not link.is_ready)
+        b.close()
+    assert not b._connections
+    assert opened.confirmation._closed
+    assert link._link._socket.transport.is_closing()

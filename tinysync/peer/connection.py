@@ -67,6 +67,8 @@ _COPY: Final = (
     "{device} keeps {name!r} in a copy of this device's folder. The two are synced, but other devices cannot tell"
     " them apart. For that, delete the file 'device' in the .tinysync/{name} of one of them while it is closed."
 )
+ACK_SECONDS: Final = 0.001
+"""How long an acknowledgement waits for an update to travel with."""
 MAX_OUTBOX: Final = 4
 """How many frames wait for a slow link; the rest stays in the session, where it is joined and bounded."""
 
@@ -148,6 +150,9 @@ class Connection:
         self._leaves = False
         """Whether this side has said goodbye."""
         self._pump_is_due = False
+        self._ack_is_due = False
+        self._is_over = False
+        """Whether nothing is begun any more, because the link is being closed for good."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -204,8 +209,12 @@ class Connection:
             if self.session.state is LinkState.CLOSED:
                 continue  # it was on its way when this side said goodbye
             self._handle_all(self.session.receive(frame))
-            # In the next turn of the loop, behind what callbacks have published in this one.
-            self.pump_soon()
+            if self.session.has_more:
+                # In the next turn of the loop, behind what callbacks have published in this one.
+                self.pump_soon()
+            elif self.session.has_acks and not self._ack_is_due:
+                self._ack_is_due = True
+                self.loop.call_later(ACK_SECONDS, self._acknowledge)
             while self.waiting_bytes > self.session.limits.window and self._is_overfull():
                 self._room.clear()
                 await self._room.wait()
@@ -236,23 +245,38 @@ class Connection:
             self.sent.set()
 
     async def _finish(self, writer: asyncio.Task[None]) -> None:
-        """Send the last word, then close the link."""
-        await self._look_once_more()
+        """Send the last word, then close the link; also if that is cut short."""
+        try:
+            await self._look_once_more()
+        finally:
+            self._part()
+            self.session.close("the link is closed")
+            self.pump()
+            try:
+                await asyncio.wait({writer}, timeout=LAST_WORD_SECONDS)
+            finally:
+                await self._end(writer)
+
+    def _part(self) -> None:
+        """Note how far the peer is with each document, now that it goes."""
         for opened in self.opened.values():
             opened.confirmation.close()
+            opened.comparison.close()
             self._links.turns.over(opened)
             has_twin = self._links.has_twin(self)
             self._note(opened, linked=has_twin)
             if not has_twin:
                 opened.document.presence_lost(self)
-        self.session.close("the link is closed")
-        self.pump()
+
+    async def _end(self, writer: asyncio.Task[None]) -> None:
+        """End what runs as long as the link is up, and then the link."""
+        self._is_over = True
+        tasks = (writer, *self._tasks, *self._last_looks)
+        for task in tasks:
+            task.cancel()
         try:
-            await asyncio.wait({writer}, timeout=LAST_WORD_SECONDS)
+            await asyncio.gather(*tasks, return_exceptions=True)
         finally:
-            for task in (writer, *self._tasks, *self._last_looks):
-                task.cancel()
-            await asyncio.gather(writer, *self._tasks, *self._last_looks, return_exceptions=True)
             await self._link.close()
 
     async def _look_once_more(self) -> None:
@@ -262,9 +286,11 @@ class Connection:
             looks = [asyncio.ensure_future(one.confirmation.look()) for one in opened]
             looks += self._last_looks
             if looks:
-                _, late = await asyncio.wait(looks, timeout=LAST_LOOK_SECONDS)
-                for look in late:
-                    look.cancel()
+                try:
+                    await asyncio.wait(looks, timeout=LAST_LOOK_SECONDS)
+                finally:
+                    for look in looks:
+                        look.cancel()
 
     def pump(self) -> None:
         """Take from the session what can be sent, unless the link has enough to do."""
@@ -283,6 +309,11 @@ class Connection:
         if not self._pump_is_due:
             self._pump_is_due = True
             self.loop.call_soon(self.pump)
+
+    def _acknowledge(self) -> None:
+        self._ack_is_due = False
+        if self.session.has_acks:
+            self.pump()
 
     def say_goodbye(self, reason: str) -> None:
         """Close the session in good order; the link closes when all was sent, or after a moment."""
@@ -322,6 +353,9 @@ class Connection:
 
     def begin(self, work: Coroutine[Any, Any, None]) -> None:
         """Run something as long as the link is up."""
+        if self._is_over:
+            work.close()
+            return
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -465,7 +499,7 @@ class Connection:
             case DocumentClosed(name, code, text, is_whole):
                 left = self.opened.get(name)
                 self._close_document(name, deliver_rest=True)
-                if left is not None and is_whole:
+                if left is not None and is_whole and not self._is_over:
                     self._left[name] = left
                     look = asyncio.ensure_future(self._look_at_left(left))
                     self._last_looks.add(look)

@@ -65,6 +65,8 @@ class Documents:
         """Messages that go before any updates."""
         self._active: dict[DocumentId, None] = {}
         """Documents that may have something else to send, the longest waiting first."""
+        self._acknowledged: dict[DocumentId, None] = {}
+        """Documents of which something is to be acknowledged."""
         self._long: dict[DocumentId, None] = {}
         """Documents that may have a part of a long diff to send, the longest waiting first."""
         self._lagging: dict[DocumentId, None] = {}
@@ -164,7 +166,7 @@ class Documents:
         channel = self._open_channel(document)
         if channel is not None and channel.acknowledged_seq < seq <= channel.received_seq:
             channel.acknowledged_seq = seq
-            self._active[document] = None
+            self._acknowledged[document] = None
 
     def take(self, document: DocumentId, number: int) -> None:
         """Tell the peer that the parts up to ``number`` are in the document, and there is room for more."""
@@ -218,12 +220,17 @@ class Documents:
         """Whether there is more to send at once."""
         return bool(self._outbox or self._active or self._long)
 
+    @property
+    def has_acks(self) -> bool:
+        """Whether there is something to acknowledge, which can wait a moment to travel with what comes next."""
+        return bool(self._acknowledged)
+
     def messages(self) -> list[Message]:
         """Take what can be sent now, but of long diffs one part: what is short need not wait for them."""
         messages = self._outbox
         # Whatever is closed on the way goes behind what was taken.
         self._outbox = []
-        active, self._active = self._active, {}
+        active, self._active, self._acknowledged = {**self._active, **self._acknowledged}, {}, {}
         for document in active:
             channel = self._open_channel(document)
             if channel is not None:

@@ -116,9 +116,14 @@ class Session:
         """Whether there are more frames that can be sent now: long diffs are given out piece by piece."""
         return self.state is LinkState.READY and self.documents.has_more
 
+    @property
+    def has_acks(self) -> bool:
+        """Whether there is something to acknowledge, which can wait a moment to travel with what comes next."""
+        return self.state is LinkState.READY and self.documents.has_acks
+
     def close(self, reason: str) -> None:
         """Say goodbye behind what can be sent now."""
-        while self.has_more:
+        while self.has_more or self.has_acks:
             self._outbox.extend(self.documents.messages())
         self._shut(Bye(reason[: self.limits.max_text]))
 

@@ -219,6 +219,8 @@ class YjsSession:
 
     has_more: Final = False
     """Whether there are more frames that can be sent now."""
+    has_acks: Final = False
+    """Whether there is something to acknowledge: this protocol has no acknowledgements."""
 
     @property
     def state(self) -> LinkState:

@@ -123,6 +123,9 @@ class WebSocketLink:
             # The goodbye waits for room in the write buffer, and there will be none.
             self._socket.transport.abort()
             await self._socket.wait_closed()
+        except BaseException:
+            self._socket.transport.abort()
+            raise
 
 
 class WebSocketListener:
