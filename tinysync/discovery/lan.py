@@ -14,8 +14,7 @@ from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZerocon
 from tinysync.discovery.networks import own_addresses
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
-    from typing import Any
+    from collections.abc import Awaitable, Callable
 
     from zeroconf import Zeroconf
 
@@ -160,7 +159,7 @@ class Lan:
                 if asyncio.get_running_loop().time() - repeated > REPEAT_SECONDS:
                     repeated = asyncio.get_running_loop().time()
                     for address, network in self._networks.items():
-                        self._begin(address, network.announce_again())
+                        self._begin(address, network.announce_again)
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(LOOK_SECONDS):
                         await self._look.wait()
@@ -180,7 +179,7 @@ class Lan:
                 except (OSError, Error) as error:
                     self._report(f"Cannot look for devices around {address}: {error}")
                 else:
-                    self._begin(address, network.announce())
+                    self._begin(address, network.announce)
         if not addresses:
             for task in self._announcing:
                 task.cancel()
@@ -194,10 +193,10 @@ class Lan:
         logger.log(logging.DEBUG if message in self._reported else logging.WARNING, "%s", message)
         self._reported.add(message)
 
-    def _begin(self, address: str, work: Coroutine[Any, Any, None]) -> None:
+    def _begin(self, address: str, work: Callable[[], Awaitable[None]]) -> None:
         async def guarded() -> None:
             try:
-                await work
+                await work()
             except (OSError, Error, AssertionError) as error:
                 self._report(f"Cannot announce this device at {address}: {error or type(error).__name__}")
 

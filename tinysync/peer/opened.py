@@ -18,8 +18,7 @@ from tinysync.status import Progress
 from tinysync.transport.eventloop import in_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
-    from typing import Any
+    from collections.abc import Awaitable, Callable
 
     from tinysync.model import DocumentId
     from tinysync.peer.shared import SharedDocument
@@ -166,7 +165,7 @@ class OpenDocument:
             self._asks_again = True
             return self._requested + 1
         self._requested += 1
-        self._begin(self._request())
+        self._begin(self._request)
         return self._requested
 
     def take_turn(self) -> None:
@@ -182,7 +181,7 @@ class OpenDocument:
 
     def answer(self, state_vector: bytes) -> None:
         """Send what a replica with this state vector lacks."""
-        self._begin(self._answer(state_vector))
+        self._begin(partial(self._answer, state_vector))
 
     async def _answer(self, state_vector: bytes) -> None:
         updates = await in_thread(self.document.diff, state_vector, self._documents.takes_pieces)
@@ -190,10 +189,10 @@ class OpenDocument:
             self._documents.answer_sync(self.document.name, updates)
             self._owner.pump()
 
-    def _begin(self, work: Coroutine[Any, Any, object]) -> None:
+    def _begin(self, work: Callable[[], Awaitable[object]]) -> None:
         async def guarded() -> None:
             try:
-                await work
+                await work()
             except Exception as error:  # noqa: BLE001 - whatever it is, it must not take the link with it
                 self._failed(error)
 

@@ -130,9 +130,15 @@ class Doorkeeper:
         if len(self._checks) >= self._max_handshakes:
             next(iter(self._checks)).cancel()
             self._refusals.report("of the slowest", "too many links come in at the same time")
+
+        def ended(task: asyncio.Task[None]) -> None:
+            del self._checks[task]
+            if task.cancelled():  # maybe before it has begun
+                transport.abort()
+
         task = asyncio.ensure_future(self._check(visitor, transport))
         self._checks[task] = None
-        task.add_done_callback(self._checks.pop)
+        task.add_done_callback(ended)
 
     async def close(self) -> None:
         """Break off what goes on."""

@@ -191,4 +191,4 @@ async def listen(
     except OSError as error:
         raise cannot_listen(str(place), error) from error
     port = next(iter(server.sockets)).getsockname()[1]
-    return WebSocketListener(server, replace(place, port=port), links, None)
+    return WebSocketListener(server, replace(place, port=port), links, opening, None)

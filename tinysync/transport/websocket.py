@@ -136,11 +136,13 @@ class WebSocketListener:
         server: Server,
         address: Address,
         links: set[WebSocketLink],
+        opening: Collection[ServerConnection],
         doorkeeper: Doorkeeper | None,
     ) -> None:
         self._server = server
         self._address = address
         self._links = links
+        self._opening = opening
         self._doorkeeper = doorkeeper
 
     @property
@@ -151,6 +153,8 @@ class WebSocketListener:
     async def close(self) -> None:
         """Take no more links and close those that came in."""
         self._server.close(close_connections=False)
+        for socket in self._opening:
+            break_off(socket)
         if self._doorkeeper is not None:
             await self._doorkeeper.close()
         await asyncio.gather(*[link.close() for link in self._links])
@@ -287,4 +291,4 @@ class WebSocketTransport:
         except OSError as error:
             raise cannot_listen(address, error) from error
         port = next(iter(server.sockets)).getsockname()[1]
-        return WebSocketListener(server, replace(place, port=port), links, doorkeeper)
+        return WebSocketListener(server, replace(place, port=port), links, opening, doorkeeper)
