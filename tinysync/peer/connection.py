@@ -209,8 +209,8 @@ class Connection:
             if self.session.state is LinkState.CLOSED:
                 continue  # it was on its way when this side said goodbye
             self._handle_all(self.session.receive(frame))
+            self.flush()  # what callbacks have written goes before what else has come
             if self.session.has_more:
-                # In the next turn of the loop, behind what callbacks have published in this one.
                 self.pump_soon()
             elif self.session.has_acks and not self._ack_is_due:
                 self._ack_is_due = True

@@ -383,6 +383,8 @@ class Peer:
     def _flush(self) -> None:
         # Cleared first: what is published from here on asks for another flush.
         self._flush_is_due = False
+        if not self._published:
+            return
         while self._published:
             name, updates = self._published.popleft()
             self._send(name, updates, None)

@@ -408,7 +408,8 @@ class Documents:
         channel = self._channel_for(message.document)
         if channel is not None and channel.outflow is not None:
             channel.outflow.acknowledge(message.seq)
-            self._active[message.document] = None
+            if channel.outflow.queued:
+                self._active[message.document] = None
             self._events.append(Acknowledged(message.document, message.seq))
 
     def _on_awareness(self, message: Awareness) -> None:
