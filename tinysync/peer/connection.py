@@ -136,7 +136,7 @@ class Connection:
         self._documents = documents
         self._pass_on = pass_on
         self._changed = changed
-        self.flush = flush
+        self._flush = flush
         self._save_soon = save_soon
         self._present = present
         self._offered = offered
@@ -209,7 +209,7 @@ class Connection:
             if self.session.state is LinkState.CLOSED:
                 continue  # it was on its way when this side said goodbye
             self._handle_all(self.session.receive(frame))
-            self.flush()  # what callbacks have written goes before what else has come
+            self._flush()  # what callbacks have written goes before what else has come
             if self.session.has_more:
                 self.pump_soon()
             elif self.session.has_acks and not self._ack_is_due:
@@ -291,6 +291,11 @@ class Connection:
                 finally:
                     for look in looks:
                         look.cancel()
+
+    def flush(self) -> None:
+        """Count what was published, and send what the session has to send."""
+        self._flush()
+        self.pump()
 
     def pump(self) -> None:
         """Take from the session what can be sent, unless the link has enough to do."""
