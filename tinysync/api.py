@@ -127,8 +127,8 @@ def track(
     history: how long earlier states can be asked for; ``History(days=30, megabytes=10)`` if nothing is said.
     dispatch: called with a function that applies the changes of other devices and hand edits, to run it on a
       thread of the program's choosing (``queue.put``); inside a running asyncio loop the default is that
-      loop. Otherwise they arrive between two changes of the program, on a thread of their own: iterate in
-      ``with x:`` or over ``tracker(x).snapshot()``.
+      loop, until it is closed. Otherwise they arrive between two changes of the program, on a thread of their
+      own: iterate in ``with x:`` or over ``tracker(x).snapshot()``.
 
     Raises UnsupportedValue or InvalidValue (what cannot be held, with its path), InvalidName, InvalidAddress,
     KindMismatch, DocumentInUse, UnreadableFile and StorageError; then nothing was changed. UsageError if the peer
@@ -173,6 +173,7 @@ def track(
             replica = known
             check_same(replica, structure, version)
             _check_same_class(replica, schema)
+            replica.inbox.adopt(running_loop_dispatch())
             replica.add_callbacks(callback, conflict_callback)
     if sync:
         try:

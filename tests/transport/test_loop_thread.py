@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.peer.devices import DEADLINE
 from tinysync.errors import UsageError
 from tinysync.transport.eventloop import current_task, running_loop_dispatch
 from tinysync.transport.loop_thread import LoopThread
@@ -183,7 +184,41 @@ def test_what_code_outside_of_loops_learns_about_them():
         return dispatch
 
     callbacks = []
-    dispatch = asyncio.run(main())
+    asyncio.run(main())
     assert callbacks == [None, threading.current_thread()]
-    dispatch(callbacks.clear)
-    assert callbacks
+
+
+def test_what_is_for_a_loop_that_has_ended_is_done_by_who_brings_it():
+    async def main():
+        return running_loop_dispatch()
+
+    dispatch = asyncio.run(main())
+    assert dispatch.has_ended
+    done = []
+    dispatch(lambda: done.append(threading.current_thread()))
+    assert done == [threading.current_thread()]
+
+
+def test_what_a_loop_has_not_done_when_it_is_closed_is_done_once_all_the_same():
+    async def main():
+        return running_loop_dispatch()
+
+    loop = asyncio.new_event_loop()
+    dispatch = loop.run_until_complete(main())
+    calls, done = [], threading.Event()
+
+    def job():
+        calls.append(threading.current_thread())
+        done.set()
+
+    dispatch(job)
+    # It only rests between two calls.
+    assert not dispatch.has_ended
+    assert calls == []
+    loop.run_until_complete(asyncio.sleep(0))
+    assert calls == [threading.current_thread()]
+    done.clear()
+    dispatch(job)
+    loop.close()
+    assert done.wait(DEADLINE)
+    assert len(calls) == 2

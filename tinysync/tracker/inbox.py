@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from tinysync.transport.eventloop import LoopDispatch
+
 if TYPE_CHECKING:
     from collections import deque
     from collections.abc import Callable
@@ -35,6 +37,12 @@ class Inbox:
         """Whether this is the thread in which the structure was tracked, which ``dispatch`` runs jobs in."""
         return threading.get_ident() == self._home
 
+    def adopt(self, loop: LoopDispatch | None) -> None:
+        """Have jobs done in the loop that runs in this thread, if the one that did them has ended."""
+        if loop is not None and isinstance(self.dispatch, LoopDispatch) and self.dispatch.has_ended:
+            self.dispatch = loop
+            self._home = threading.get_ident()
+
     def put(self, job: Job, ended: Job | None = None) -> None:
         """Have a job done as soon as may be, and ``ended`` when callbacks have heard of it; from any thread."""
         self._jobs.append((job, ended))
@@ -46,10 +54,14 @@ class Inbox:
             return
         if self._on_arrival is not None:
             self._on_arrival()
+        self.run(self.drain)
+
+    def run(self, function: Job) -> None:
+        """Run a function in the thread that is for what comes from outside."""
         if self.dispatch is None:
-            self.drain()
+            function()
         else:
-            self.dispatch(self.drain)
+            self.dispatch(function)
 
     def drain(self) -> None:
         """Do the waiting jobs in this thread, as long as nobody holds the structure."""

@@ -122,7 +122,7 @@ class Presence(MutableMapping[str, Any]):
         with self._guard:
             if self._watch is None:
                 name = f"tinysync-presence-{self._replica.name}"
-                self._watch = StatusWatch(lambda: self.others, name, self._replica.inbox.dispatch, _difference)
+                self._watch = StatusWatch(lambda: self.others, name, self._replica.inbox.run, _difference)
             return self._watch.add(callback)
 
     def _show(self, own: dict[str, Any]) -> None:

@@ -269,7 +269,7 @@ class Sharing:
             raise StructureClosed(f"cannot watch the peers of {self._name!r}: it is closed; track it again")
         if self._watch is None:
             name = f"tinysync-status-{self._name}"
-            self._watch = StatusWatch(self.status, name, self._replica.inbox.dispatch)
+            self._watch = StatusWatch(self.status, name, self._replica.inbox.run)
             for peer, _ in self._peers:
                 peer.watch_status(self._watch.poke)
         return self._watch.add(callback)

@@ -53,7 +53,7 @@ class StatusSubscription:
 class StatusWatch:
     """Compares a status with what it was whenever it may have changed; its thread runs while somebody listens.
 
-    ``look`` returns the status. ``dispatch`` has the callbacks run on a thread of the program's choosing.
+    ``look`` returns the status. ``dispatch`` has the callbacks run where they are to be.
     ``difference`` makes of the status before and the one now what callbacks get: by default it is the one now.
     """
 
@@ -61,7 +61,7 @@ class StatusWatch:
         self,
         look: Callable[[], Any],
         name: str,
-        dispatch: Dispatch | None = None,
+        dispatch: Dispatch = lambda function: function(),
         difference: Callable[[Any, Any], Any] = lambda _, after: after,
     ) -> None:
         self._look = look
@@ -135,10 +135,7 @@ class StatusWatch:
 
     def _tell(self, status: Any) -> None:
         for subscription in self._subscriptions:
-            if self._dispatch is None:
-                self._call(subscription, status)
-            else:
-                self._dispatch(partial(self._call, subscription, status))
+            self._dispatch(partial(self._call, subscription, status))
 
     def _call(self, subscription: StatusSubscription, status: Any) -> None:
         if subscription in self._subscriptions:

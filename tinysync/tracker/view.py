@@ -272,6 +272,8 @@ class View:
         ``edited``: the readable file as well; else only what other processes wrote into the op log.
         """
         if edited in self._asked:
+            # It may wait for somebody who never came.
+            replica.inbox.call()
             return
         self._asked.add(edited)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
+import weakref
 from typing import TYPE_CHECKING, TypeVar
 
 from tinysync.errors import UsageError
@@ -11,8 +13,6 @@ from tinysync.errors import UsageError
 if TYPE_CHECKING:
     import concurrent.futures
     from collections.abc import Callable
-
-    Dispatch = Callable[[Callable[[], None]], object]
 
 Result = TypeVar("Result")
 
@@ -53,17 +53,56 @@ async def result_of(future: concurrent.futures.Future[Result]) -> Result:
         raise
 
 
-def running_loop_dispatch() -> Dispatch | None:
-    """Return a function that has a callable run in the event loop running in this thread; None without a loop.
+class LoopDispatch:
+    """Has callables run in an event loop, from any thread.
 
-    Once the loop is closed, what is dispatched is dropped: nobody is there any more to see it.
+    Once the loop is closed, who brings one runs it; those that the loop had not come to are run in a thread.
     """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._handed_over: set[weakref.ref[Callable[[], None]]] = set()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the loop is closed; one that only rests between two calls is not."""
+        return self._loop.is_closed()
+
+    def __call__(self, job: Callable[[], None]) -> None:
+        """Have it run once."""
+        waiting = [job]
+
+        def run() -> None:
+            _run_next(waiting)
+
+        def let_go(handed_over: weakref.ref[Callable[[], None]]) -> None:
+            self._handed_over.discard(handed_over)
+            if waiting and self.has_ended:
+                # Whoever closes a loop does not expect to run what others had for it.
+                thread = threading.Thread(target=_run_next, args=[waiting], name="tinysync-loop", daemon=True)
+                with contextlib.suppress(RuntimeError):  # an interpreter that is about to end begins no threads
+                    thread.start()
+
+        # A loop that is closed tells nobody: it lets go of what it has not run.
+        self._handed_over.add(weakref.ref(run, let_go))
+        try:
+            self._loop.call_soon_threadsafe(run)
+        except RuntimeError:
+            if not self.has_ended:
+                raise
+        if self.has_ended:
+            run()
+
+
+def _run_next(waiting: list[Callable[[], None]]) -> None:
+    try:
+        job = waiting.pop()
+    except IndexError:
+        return  # another thread was faster
+    job()
+
+
+def running_loop_dispatch() -> LoopDispatch | None:
+    """Return what has a callable run in the event loop that runs in this thread; None without a loop."""
     loop = asyncio._get_running_loop()
-    if loop is None:
-        return None
-
-    def dispatch(job: Callable[[], None]) -> None:
-        with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(job)
-
-    return dispatch
+    return None if loop is None else LoopDispatch(loop)
