@@ -243,3 +243,38 @@ def test_an_interrupt_at_any_place_leaves_no_lock_behind_and_all_in_agreement(tm
     command = [sys.executable, "-c", HAMMER, *arguments]
     found = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     assert int(found.stdout) > 100
+
+
+CLOSER = """
+import random, signal, sys
+from tests.lengths import many
+from tests.tracker.opened import in_memory
+
+chance, interrupted = random.Random(1), 0
+
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+signal.signal(signal.SIGALRM, interrupt)
+for number in range(int(sys.argv[1])):
+    replica = in_memory({"n": 0})
+    try:
+        signal.setitimer(signal.ITIMER_REAL, chance.uniform(5e-6, 100e-6))
+        replica.close()
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    except KeyboardInterrupt:
+        interrupted += 1
+    lock = replica.lock
+    assert not (lock.is_mine() or lock.blocks), "the lock is left behind"
+    assert not replica.is_being_closed(), "who tracks it again waits for ever"
+    replica.close()
+    assert replica.closed
+print(interrupted)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs setitimer")
+def test_an_interrupt_while_a_structure_is_closed_keeps_nobody_waiting():
+    command = [sys.executable, "-c", CLOSER, str(many(3000))]
+    found = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    assert int(found.stdout) > 100

@@ -293,6 +293,40 @@ def test_an_edit_is_applied_by_the_thread_that_dispatch_chooses(tmp_path):
     assert heard.threads == {threading.main_thread()}
 
 
+def test_a_dispatch_that_fails_is_logged_once_and_keeps_nothing_from_being_done(tmp_path, caplog):
+    taken = []
+
+    def dispatch(job):
+        if not taken:
+            raise RuntimeError("Event loop is closed")
+        job()
+
+    with opened(tmp_path, {"a": 1}, dispatch=dispatch) as replica:
+        (tmp_path / "conf.yaml").write_text("a: 2\n")
+        wait_until(lambda: "Event loop is closed" in caplog.text)
+        replica.root.b = 1
+        replica.root.c = 1
+        assert replica.root == {"a": 1, "b": 1, "c": 1}
+        replica.flush()
+        assert replica.root == {"a": 2, "b": 1, "c": 1}
+        assert (tmp_path / "conf.yaml").read_text() == "a: 2\nb: 1\nc: 1\n"
+        (tmp_path / "conf.yaml").write_text("a: 3\n")
+        wait_until(lambda: replica.lock.jobs)
+        taken.append(True)
+        # The next chance: who changes the structure has it seen to when it is free again.
+        replica.root.d = 1
+        assert replica.root.a == 3
+        taken.clear()
+        (tmp_path / "conf.yaml").write_text("a: 4\n")
+        wait_until(lambda: replica.lock.jobs)
+        replica.root.e = 1
+    assert not replica.is_being_closed()
+    (record,) = [record for record in caplog.records if "dispatch=" in record.getMessage()]
+    assert record.exc_info
+    with opened(tmp_path, {}) as replica:
+        assert replica.root == {"a": 4, "e": 1}
+
+
 def test_one_thread_watches_all_structures_and_ends_with_the_last(tmp_path):
     def watchers():
         return [thread for thread in threading.enumerate() if thread.name == "tinysync-files"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from typing import TYPE_CHECKING
 
@@ -16,15 +17,21 @@ if TYPE_CHECKING:
     Job = Callable[[], None]
     Dispatch = Callable[[Callable[[], None]], object]
 
+logger = logging.getLogger("tinysync")
+
 
 class Inbox:
     """Jobs that wait until the structure is free and, with ``dispatch``, until the program's thread takes them.
 
-    Links put in one job at a time and wait for it, so the queue stays as short as there are links.
+    Links put in one job at a time and wait for it, so the queue stays as short as there are links. ``name`` is the
+    structure's, for messages.
     """
 
-    def __init__(self, dispatch: Dispatch | None, lock: TransactionLock) -> None:
+    def __init__(self, dispatch: Dispatch | None, lock: TransactionLock, name: str | None = None) -> None:
         self.dispatch = dispatch
+        self._name = name
+        self._has_failed = False
+        """Whether it was logged that ``dispatch`` raised."""
         self._lock = lock
         self._jobs: deque[tuple[Job, Job | None]] = lock.jobs
         self._draining: set[int] = set()
@@ -57,11 +64,23 @@ class Inbox:
         self.run(self.drain)
 
     def run(self, function: Job) -> None:
-        """Run a function in the thread that is for what comes from outside."""
+        """Run a function in the thread that is for what comes from outside.
+
+        What ``dispatch`` raises is logged: it concerns nobody here, who may have made a change that is saved.
+        """
         if self.dispatch is None:
             function()
-        else:
+            return
+        try:
             self.dispatch(function)
+        except Exception:
+            if not self._has_failed:
+                self._has_failed = True
+                logger.exception(
+                    "The dispatch= of %r raised an error. What comes from other devices and from hand edits is not"
+                    " applied while it does; close the structure and track it again with one that works.",
+                    self._name,
+                )
 
     def drain(self) -> None:
         """Do the waiting jobs in this thread, as long as nobody holds the structure."""

@@ -90,7 +90,7 @@ class Replica:
         self.changed: Changed | None = None
         """What changed since the last mark; None: there is no mark."""
         self.last_mark: Mark | None = None
-        self.inbox = Inbox(dispatch, self.lock)
+        self.inbox = Inbox(dispatch, self.lock, name)
         self.known = KnownDevices(NOT_KEPT)
         """The other devices that have the structure."""
         self.sharing = Sharing(self)
@@ -101,8 +101,8 @@ class Replica:
         """The types that edits of this program are checked against, if the structure is a typed one."""
         self.handle = Tracker(self)
         self._closed: str | None = None
-        self._closing: threading.Event | None = None
-        """Set at the end of what a thread has begun: closing the structure."""
+        self._closing: threading.Lock | None = None
+        """Locked while the thread that began to close the structure last is at it."""
         self._suspect = False
         """Whether a change failed and could not be taken back: then the document is read again before anything."""
         self._close_listeners: list[Callable[[], object]] = []
@@ -536,20 +536,23 @@ class Replica:
 
     def close(self) -> None:
         """Write what is to be written, leave the peers and give the files free."""
-        with self.changing():
-            if self.lock.blocks:
-                raise UsageError(
-                    "a structure cannot be closed inside a transaction, which is saved at its end; close it then"
-                )
-            ended = self._closing = self._closing or threading.Event()
+        closing = threading.Lock()
+        closing.acquire()
         try:
+            with self.changing():
+                if self.lock.blocks:
+                    raise UsageError(
+                        "a structure cannot be closed inside a transaction, which is saved at its end; close it"
+                        " then"
+                    )
+                self._closing = closing
             self.sharing.close()
             with self.changing():
                 if self._closed is None:
                     self._close()
         finally:
-            self._closing = None
-            ended.set()
+            # One call of C, as an interrupt may come after any.
+            closing.release()
 
     def _close(self) -> None:
         self.conflicts.close()
@@ -563,13 +566,15 @@ class Replica:
 
     def is_being_closed(self) -> bool:
         """Whether another thread is closing the structure, and does not wait for this one meanwhile."""
-        return self._closing is not None and not (self.lock.is_mine() or self.lock.is_calling_back)
+        closing = self._closing
+        return closing is not None and closing.locked() and not (self.lock.is_mine() or self.lock.is_calling_back)
 
     def wait_closed(self) -> None:
         """Wait until nobody is closing the structure."""
         closing = self._closing
         if closing is not None:
-            closing.wait()
+            with closing:
+                pass
 
     def _tell_closed(self) -> None:
         for listener in self._close_listeners:
