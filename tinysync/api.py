@@ -93,7 +93,7 @@ def track(
     folder: str | os.PathLike[str] = ".",
     sync: bool | str | Peer | None = None,
     version: int = 0,
-    durability: Literal["os", "disk"] = "os",
+    durability: Literal["os", "disk"] | None = None,
     history: History | None = None,
     dispatch: Dispatch | None = None,
 ) -> Any:
@@ -108,7 +108,7 @@ def track(
       than before.
     name: names the file (``<folder>/<name>.yaml``, or what ``persist`` says) and, among peers, the document;
       'home/lights' is a name. Without one nothing is kept on disk. Tracking the name of an open structure again
-      gives the same object; a callback that is given then is called too.
+      gives the same object; a callback that is given then is called too, and other options have to be the same.
     callback: called with a ``Change`` after each change, wherever it came from, or with a list of several that
       were made at once.
     conflict_callback: called with a ``Conflict`` when this device and another turn out to have written the same
@@ -123,7 +123,8 @@ def track(
       ``Key.default`` has; all that a program tracks so is shared by one Peer(lan=True). Or a ``Peer``, or the
       ``ws://`` address of one to connect to. Changes made offline are exchanged when the devices meet again.
     version: orders the defaults of versions of an app: an int from 0 to 4095.
-    durability: 'os': a change survives kill -9 once the call has returned; 'disk': a power cut, too.
+    durability: 'os': a change survives kill -9 once the call has returned (if nothing is said); 'disk': a power
+      cut, too.
     history: how long earlier states can be asked for; ``History(days=30, megabytes=10)`` if nothing is said.
     dispatch: called with a function that applies the changes of other devices and hand edits, to run it on a
       thread of the program's choosing (``queue.put``); inside a running asyncio loop the default is that
@@ -156,7 +157,7 @@ def track(
                 callback=callback,
                 conflict_callback=conflict_callback,
                 dispatch=dispatch or running_loop_dispatch(),
-                durability=durability,
+                durability=durability or "os",
                 history=history,
                 keeper=keeper,
             )
@@ -171,9 +172,11 @@ def track(
             )
         else:
             replica = known
-            check_same(replica, structure, version)
+            check_same(
+                replica, structure, version=version, durability=durability, history=history, dispatch=dispatch
+            )
             _check_same_class(replica, schema)
-            replica.inbox.adopt(running_loop_dispatch())
+            replica.inbox.adopt(dispatch or running_loop_dispatch())
             replica.add_callbacks(callback, conflict_callback)
     if sync:
         try:
@@ -226,7 +229,7 @@ def _check_options(name: object, folder: object, sync: object, durability: objec
         parse_address(sync)
     elif sync is not None and not isinstance(sync, (bool, Peer)):
         raise UsageError(f"sync= must be True, a Peer or an address like 'ws://127.0.0.1:8765', not {sync!r}")
-    if durability not in {"os", "disk"}:
+    if durability not in (None, "os", "disk"):
         raise UsageError(f"durability= must be 'os' or 'disk', not {durability!r}")
     if history is not None and not isinstance(history, History):
         raise UsageError(f"history= must be a History(days=..., megabytes=...), not {history!r}")

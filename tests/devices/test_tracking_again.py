@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 
 import pytest
 
 from tests.peer.devices import DEADLINE
-from tinysync import KindMismatch, Peer, StructureClosed, UsageError, track, tracker
+from tinysync import History, KindMismatch, Peer, SQLite, StructureClosed, UsageError, track, tracker
 from tinysync.storage.lock import FolderLock
 from tinysync.storage.names import document_paths
 
@@ -20,6 +21,71 @@ def test_another_kind_or_a_newer_version_is_refused(tmp_path):
         track({}, "conf", folder=tmp_path, version=2)
     assert track({"b": 2}, "conf", folder=tmp_path) is conf
     assert conf == {"a": 1}
+    tracker(conf).close()
+
+
+def first(job):
+    job()
+
+
+def second(job):
+    job()
+
+
+@pytest.mark.parametrize(
+    ("present", "other", "told"),
+    [
+        (
+            {},
+            {"durability": "disk"},
+            "'conf' is open with durability='os'; close it first to open it with durability",
+        ),
+        ({"durability": "disk"}, {"durability": "os"}, "is open with durability='disk'"),
+        (
+            {},
+            {"history": History(days=1)},
+            r"is open with history=History\(days=30, megabytes=10\); close it first",
+        ),
+        (
+            {"history": History(days=1)},
+            {"history": History()},
+            r"open with history=History\(days=1, megabytes=10\)",
+        ),
+        ({}, {"dispatch": first}, "'conf' is open without dispatch=; close it first"),
+        ({"dispatch": first}, {"dispatch": second}, "'conf' is open with another dispatch=; close it first"),
+    ],
+)
+def test_an_option_that_differs_is_refused_and_one_that_is_the_same_is_not(tmp_path, present, other, told):
+    conf = track({}, "conf", folder=tmp_path, **present)
+    with pytest.raises(UsageError, match=told):
+        track({}, "conf", folder=tmp_path, **other)
+    assert track({}, "conf", folder=tmp_path) is conf
+    assert track({}, "conf", folder=tmp_path, **present) is conf
+    tracker(conf).close()
+    conf = track({}, "conf", folder=tmp_path, **other)
+    assert track({}, "conf", folder=tmp_path, **other) is conf
+    tracker(conf).close()
+
+
+def test_the_options_of_a_database_are_compared_too(tmp_path):
+    conf = track({}, "conf", folder=tmp_path, persist=SQLite)
+    with pytest.raises(UsageError, match="'conf' is open with durability='os'"):
+        track({}, "conf", folder=tmp_path, persist=SQLite, durability="disk")
+    assert track({}, "conf", folder=tmp_path, persist=SQLite, durability="os") is conf
+    tracker(conf).close()
+
+
+def test_a_dispatch_takes_the_place_of_a_loop_that_has_ended_only(tmp_path):
+    async def main():
+        conf = track({}, "conf", folder=tmp_path)
+        with pytest.raises(UsageError, match="'conf' is open with another dispatch=, the event loop that it was"):
+            track({}, "conf", folder=tmp_path, dispatch=first)
+        return conf
+
+    conf = asyncio.run(main())
+    assert track({}, "conf", folder=tmp_path, dispatch=first) is conf
+    with pytest.raises(UsageError, match="'conf' is open with another dispatch=; close it first"):
+        track({}, "conf", folder=tmp_path, dispatch=second)
     tracker(conf).close()
 
 

@@ -44,10 +44,15 @@ class Inbox:
         """Whether this is the thread in which the structure was tracked, which ``dispatch`` runs jobs in."""
         return threading.get_ident() == self._home
 
-    def adopt(self, loop: LoopDispatch | None) -> None:
-        """Have jobs done in the loop that runs in this thread, if the one that did them has ended."""
-        if loop is not None and isinstance(self.dispatch, LoopDispatch) and self.dispatch.has_ended:
-            self.dispatch = loop
+    @property
+    def has_ended(self) -> bool:
+        """Whether jobs were done in an event loop that has ended."""
+        return isinstance(self.dispatch, LoopDispatch) and self.dispatch.has_ended
+
+    def adopt(self, dispatch: Dispatch | None) -> None:
+        """Have jobs done where this says, for this thread, if they were done in a loop that has ended."""
+        if dispatch is not None and self.has_ended:
+            self.dispatch = dispatch
             self._home = threading.get_ident()
 
     def put(self, job: Job, ended: Job | None = None) -> None:

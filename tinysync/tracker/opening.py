@@ -24,6 +24,7 @@ from tinysync.tracker.disk import Disk, updates_of
 from tinysync.tracker.known_devices import KnownDevices
 from tinysync.tracker.replica import Replica
 from tinysync.tracker.whole_file import WholeFile
+from tinysync.transport.eventloop import LoopDispatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,7 +70,7 @@ def open_replica(
         raise UnsupportedValue(
             f"only a dict, list or set, or an instance of a dataclass, can be tracked, not {given} (at the root)"
         )
-    options = _Options(name, version, callback, conflict_callback, dispatch)
+    options = _Options(name, version, callback, conflict_callback, dispatch, durability, history)
     if paths is None:
         default = copy_in(structure)
         replica = options.replica(_kind(default))
@@ -99,6 +100,8 @@ class _Options:
     callback: Callback | None
     conflict_callback: Callable[[Conflict], object] | None
     dispatch: Dispatch | None
+    durability: Durability
+    history: History | None
 
     def replica(self, kind: Kind, **options: Any) -> Replica:
         """Return a replica that is still to be filled."""
@@ -109,6 +112,8 @@ class _Options:
             callback=self.callback,
             conflict_callback=self.conflict_callback,
             dispatch=self.dispatch,
+            durability=self.durability,
+            history=self.history,
             **options,
         )
 
@@ -153,7 +158,15 @@ def _open_document(structure: Any, options: _Options, disk: Disk, paths: Paths) 
     return replica
 
 
-def check_same(replica: Replica, structure: Any, version: int) -> None:
+def check_same(
+    replica: Replica,
+    structure: Any,
+    *,
+    version: int,
+    durability: Durability | None,
+    history: History | None,
+    dispatch: Dispatch | None,
+) -> None:
     """See that an open structure is what ``track`` was asked for; raises KindMismatch or UsageError."""
     copied = copy_anything(structure) if replica.holds_anything else copy_in(structure)
     if kind_of(copied) != replica.kind:
@@ -166,6 +179,20 @@ def check_same(replica: Replica, structure: Any, version: int) -> None:
             f"{replica.name!r} is open with version={replica.document.version}; close it first to bring in the "
             f"defaults of version={version}",
         )
+    if durability not in (None, replica.durability):
+        raise _differs(replica, f"with durability={replica.durability!r}", f"durability={durability!r}")
+    if history not in (None, replica.history):
+        raise _differs(replica, f"with history={replica.history!r}", f"history={history!r}")
+    present = replica.inbox.dispatch
+    if dispatch not in (None, present) and not replica.inbox.has_ended:
+        has = "without dispatch=" if present is None else "with another dispatch="
+        if isinstance(present, LoopDispatch):
+            has += ", the event loop that it was tracked in"
+        raise _differs(replica, has, "this one")
+
+
+def _differs(replica: Replica, has: str, given: str) -> UsageError:
+    return UsageError(f"{replica.name!r} is open {has}; close it first to open it with {given}")
 
 
 def _open_whole_file(structure: Any, options: _Options, file: WholeFile) -> Replica:

@@ -15,7 +15,7 @@ from tinysync.errors import (
     StructureClosed,
     UsageError,
 )
-from tinysync.model import NOT_KEPT, Change, Delivered, DeviceId, Outcome
+from tinysync.model import NOT_KEPT, Change, Delivered, DeviceId, History, Outcome
 from tinysync.tracked.adopt import make_container
 from tinysync.tracked.local import LocalDocument
 from tinysync.tracked.plain import plain
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from tinysync.crdt.ops import Op
     from tinysync.crdt.patching import Patch
     from tinysync.model import Conflict, Kind, Origin
+    from tinysync.storage.atomic import Durability
     from tinysync.tracked.base import Tracked
     from tinysync.tracked.detached import DetachedEdit
     from tinysync.tracked.edit import Edit
@@ -76,12 +77,16 @@ class Replica:
         disk: Place | None = None,
         local: LocalDocument | None = None,
         holds_anything: bool = False,
+        durability: Durability = "os",
+        history: History | None = None,
     ) -> None:
         self.name = name
         self.kind = kind
         self.disk = disk
         self._document = local or Document(kind, self._make_container, version)
         self.holds_anything = holds_anything
+        self.durability: Durability = durability
+        self.history = history or History()
         self.notifier = Notifier(name)
         self.lock = TransactionLock(self.notifier, self._lock_is_free)
         self._calls = Transaction()
