@@ -11,6 +11,7 @@ from tinysync.errors import StorageError, UnreadableFile
 from tinysync.storage.atomic import replace_file
 from tinysync.storage.base import BaseFile, digest
 from tinysync.storage.failures import storage_errors
+from tinysync.storage.regular import read_regular
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -110,7 +111,7 @@ class ReadableFile:
         """Tell whether the file holds anything that the program did not write: an edit, nothing, or rubbish.
 
         From any thread, without the structure's lock. What it holds is parsed meanwhile, so that the holder of the
-        lock, who asks for ``status``, need not wait for that. Raise OSError.
+        lock, who asks for ``status``, need not wait for that. Raise OSError and StorageError.
         """
         content = self._read()
         if content is None or not self._is_unknown(content):
@@ -236,10 +237,7 @@ class ReadableFile:
         return content is not None and digest(content) not in (self._base.last, self._base.intended)
 
     def _read(self) -> bytes | None:
-        try:
-            return self._path.read_bytes()
-        except FileNotFoundError:
-            return None
+        return read_regular(self._path)
 
     def _read_settled(self) -> bytes | None:
         """Read the file; if somebody else is just writing it, once it is some time since the last change."""

@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from tinysync.errors import StorageError
+from tinysync.storage.regular import check_regular
 from tinysync.storage.storage import Storage
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class _SQLiteFile(Storage):
         """Open the file or make it; raises StorageError if it is none of this kind, or cannot be used."""
         if self._connection is not None:
             raise StorageError(f"{self._path} is open already by this {type(self).__name__}; use another instance")
+        check_regular(path)
         self._path = path
         with self._errors("open"):
             connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)

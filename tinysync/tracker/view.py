@@ -263,7 +263,7 @@ class View:
         """Tell, from any thread, whether the readable file holds what this process does not know as written."""
         try:
             return self._readable.was_edited()
-        except OSError:
+        except (OSError, StorageError):
             return True  # taking it in says why it cannot be read
 
     def meet_soon(self, replica: Replica, *, edited: bool = True) -> None:

@@ -10,6 +10,7 @@ import weakref
 from typing import TYPE_CHECKING, Final
 
 from tinysync.errors import StorageError
+from tinysync.storage.regular import check_regular
 from tinysync.storage.watcher import watcher
 
 if TYPE_CHECKING:
@@ -137,8 +138,9 @@ def signature(path: Path) -> Signature:
 
 def _ends_with_a_line(path: Path) -> bool:
     try:
+        check_regular(path)
         with path.open("rb") as file:
             file.seek(-1, os.SEEK_END)
             return file.read() == b"\n"
-    except OSError:
+    except (OSError, StorageError):
         return False

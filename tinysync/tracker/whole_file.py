@@ -10,6 +10,7 @@ from tinysync.storage.failures import storage_errors
 from tinysync.storage.kept_as import is_kept_as, note_kept_as
 from tinysync.storage.lock import ProcessLock
 from tinysync.storage.readable import load_file
+from tinysync.storage.regular import read_regular
 from tinysync.tracker.watching import signature
 
 if TYPE_CHECKING:
@@ -63,10 +64,9 @@ class WholeFile:
     def _read(self) -> Any:
         with storage_errors("read", self.path, "See that it is a file that this program may read."):
             self._known = signature(self.path)
-            try:
-                data = self.path.read_bytes()
-            except FileNotFoundError:
-                return None
+            data = read_regular(self.path)
+        if data is None:
+            return None
         content = load_file(self._format, data, self.path)
         if content is None:
             raise UnreadableFile(f"{self.path} says nothing; move it away to have it written anew.")

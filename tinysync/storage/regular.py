@@ -1,0 +1,43 @@
+"""What may lie in the place of a structure's file: only what can be read to its end and replaced."""
+
+from __future__ import annotations
+
+import stat
+from typing import TYPE_CHECKING, Final
+
+from tinysync.errors import StorageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_KINDS: Final = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket"}
+
+
+def read_regular(path: Path) -> bytes | None:
+    """Return what a file holds, None if there is none; raises what ``check_regular`` does."""
+    check_regular(path)
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def check_regular(path: Path) -> None:
+    """Raise StorageError for a pipe, a device and the like, which may never end, and for a link to nothing.
+
+    A file that is not there is fine. Raise OSError.
+    """
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        if path.is_symlink():
+            # Not made there: where a drive is missing, it would lie below the drive when that is back.
+            raise StorageError(
+                f"{path} is a link to {path.readlink()}, which is not there: bring that back, or remove the link."
+            ) from None
+        return
+    if not stat.S_ISREG(mode):
+        kind = _KINDS.get(stat.S_IFMT(mode), "a device")
+        raise StorageError(
+            f"{path} is {kind}, not a file that can be read and replaced: move it away, or use another name."
+        )
