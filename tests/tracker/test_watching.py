@@ -237,6 +237,19 @@ def test_a_symbolic_link_is_followed(tmp_path):
         assert (tmp_path / "conf.yaml").is_symlink()
 
 
+@pytest.mark.parametrize(
+    ("bad", "told"),
+    [("a: [1\n", "conf.yaml, line 2"), ("- 1\n", "conf.yaml holds a list"), ("# x\n", "holds nothing")],
+)
+def test_what_was_put_right_and_is_wrong_again_is_reported_again(tmp_path, caplog, bad, told):
+    with caplog.at_level(logging.WARNING, "tinysync"), opened(tmp_path, {"a": 1}) as replica:
+        for number in range(2, 5):
+            (tmp_path / "conf.yaml").write_text(bad)
+            wait_until(lambda number=number: caplog.text.count(told) == number - 1)
+            (tmp_path / "conf.yaml").write_text(f"a: {number}\n")
+            wait_until(lambda number=number: replica.root == {"a": number})
+
+
 def test_a_folder_that_is_moved_away_is_reported_and_goes_on_when_it_is_back(tmp_path, caplog):
     folder, elsewhere = tmp_path / "app", tmp_path / "elsewhere"
     with caplog.at_level(logging.ERROR, "tinysync"), opened(folder, {"a": 1}) as replica:

@@ -202,6 +202,7 @@ class ReadableFile:
 
     def _note_content(self, content: bytes) -> None:
         """Note that the file is known to hold ``content``."""
+        self._reported_empty = None
         known = digest(content)
         if not known == self._base.last == self._base.intended:
             self._base.note(known, known, content)

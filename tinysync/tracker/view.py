@@ -350,6 +350,8 @@ class View:
                 self._report(str(error))
                 return self._refused[1]
             self._readable.accept(status)
+        # The file is good now: what is wrong with it from here on is news, be it the same.
+        self._refused, self._reported = None, ""
         if not isinstance(status, Untouched):
             self._changes += 1
         return None
