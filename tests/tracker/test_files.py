@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import errno
 import json
+import os
+import re
 import subprocess
 import sys
 import threading
@@ -11,6 +14,7 @@ from decimal import Decimal
 import pytest
 
 from tests.tracker.opened import assert_in_agreement, exact, in_memory, open_in
+from tinysync import Pickle, SQLite, track, tracker
 from tinysync.errors import (
     DamagedFileWarning,
     InvalidName,
@@ -165,6 +169,39 @@ def test_a_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="file"):
         open_in(tmp_path / "file", {})
+
+
+@pytest.mark.parametrize("persist", [YAML, Pickle, SQLite])
+@pytest.mark.parametrize(
+    ("name", "folder", "culprit"),
+    [
+        ("conf", "f", "f"),
+        ("conf", "f/sub", "f"),
+        ("conf", ".", ".tinysync"),
+        ("conf", ".", ".tinysync/conf"),
+        ("f/conf", ".", "f"),
+    ],
+)
+def test_a_file_where_a_folder_is_to_be_is_named(tmp_path, persist, name, folder, culprit):
+    (tmp_path / culprit).parent.mkdir(exist_ok=True)
+    (tmp_path / culprit).write_text("")
+    told = re.escape(f"{tmp_path / culprit} is no folder, and {name!r} is to be kept in one: move it away, or use")
+    with pytest.raises(StorageError, match=told):
+        track({}, name, folder=tmp_path / folder, persist=persist)
+    (tmp_path / culprit).unlink()
+    tracker(track({}, name, folder=tmp_path / folder, persist=persist)).close()
+
+
+@pytest.mark.parametrize("persist", [YAML, Pickle, SQLite])
+def test_a_disk_that_is_full_is_to_be_freed(tmp_path, monkeypatch, persist):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(StorageError, match=r"No space left on device.*free some space"):
+        track({}, "conf", folder=tmp_path, persist=persist)
+    monkeypatch.undo()
+    tracker(track({}, "conf", folder=tmp_path, persist=persist)).close()
 
 
 @pytest.mark.parametrize("version", [-1, 4096, "1", True, None])

@@ -41,7 +41,8 @@ DAMAGED_OPS: Final = f"*{OPS_SUFFIX}*{CORRUPT_SUFFIX}"
 _SESSION: Final = re.compile(r"([0-9a-f]{12})-[0-9a-f]{8}\.ops")
 _UNREADABLE: Final = "See that the folder is there and readable."
 UNWRITABLE: Final = (
-    "Make the folder writable for this program, or give track() another one by folder=, or persist=False."
+    "Make the folder writable for this program and, if its disk is full, free some space; or give track() another"
+    " one by folder=, or persist=False."
 )
 _COMPACTING: Final = "write a snapshot into"
 _NOTHING_LOST: Final = "Nothing is lost: the op files are kept."

@@ -1,14 +1,17 @@
-"""What may lie in the place of a structure's file: only what can be read to its end and replaced."""
+"""What may lie in the places of a structure's files: what can be read to its end and replaced, in folders."""
 
 from __future__ import annotations
 
 import stat
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from tinysync.errors import StorageError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tinysync.storage.names import Paths
 
 _KINDS: Final = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket"}
 
@@ -41,3 +44,15 @@ def check_regular(path: Path) -> None:
         raise StorageError(
             f"{path} is {kind}, not a file that can be read and replaced: move it away, or use another name."
         )
+
+
+def check_folders(name: str, paths: Paths) -> None:
+    """Raise StorageError if something else lies where a folder of a structure is to be."""
+    for folder in (paths.state, paths.readable.parent):
+        with suppress(OSError):  # who makes the folder is told better
+            there = next(path for path in (folder, *folder.parents) if path.exists())
+            if not there.is_dir():
+                raise StorageError(
+                    f"{there} is no folder, and {name!r} is to be kept in one: move it away, or use another folder"
+                    " by folder=."
+                )

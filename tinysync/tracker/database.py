@@ -14,6 +14,7 @@ from tinysync.errors import BadUpdate, StorageError, StructureClosed, Unsupporte
 from tinysync.storage.failures import storage_errors
 from tinysync.storage.kept_as import is_kept_as, note_kept_as
 from tinysync.storage.lock import ProcessLock
+from tinysync.storage.oplog import UNWRITABLE
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -57,7 +58,7 @@ class Database:
         the name's state has another form.
         """
         state = self._paths.state
-        with storage_errors("open the state folder", state, "Make it writable, or use another one by folder=."):
+        with storage_errors("open the state folder", state, UNWRITABLE):
             state.mkdir(parents=True, exist_ok=True)
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(self.path)

@@ -14,6 +14,7 @@ from tinysync.storage.format import Format
 from tinysync.storage.kept_as import check_is_document
 from tinysync.storage.merge import apply_edits
 from tinysync.storage.recovery import own_clients
+from tinysync.storage.regular import check_folders
 from tinysync.storage.yaml_format import YAML
 from tinysync.tracked.adopt import arrange, build, copy_anything, copy_in
 from tinysync.tracked.lazy import Entries, make_lazy_dict
@@ -77,6 +78,7 @@ def open_replica(
         replica.document.load(seed_document(default, version))
         arrange(replica.root, default)
         return replica
+    check_folders(name or "", paths)
     keeper = keeper or YAML()
     if isinstance(keeper, Format) and keeper.vocabulary is not None:
         disk = Disk(paths, keeper, keeper.vocabulary, durability, history)

@@ -9,6 +9,7 @@ from tinysync.storage.atomic import replace_file
 from tinysync.storage.failures import storage_errors
 from tinysync.storage.kept_as import is_kept_as, note_kept_as
 from tinysync.storage.lock import ProcessLock
+from tinysync.storage.oplog import UNWRITABLE
 from tinysync.storage.readable import load_file
 from tinysync.storage.regular import read_regular
 from tinysync.tracker.watching import signature
@@ -48,7 +49,7 @@ class WholeFile:
         Raises DocumentInUse, UnreadableFile, StorageError, and UsageError if the name's state has another form.
         """
         state = self._paths.state
-        with storage_errors("open the state folder", state, "Make it writable, or use another one by folder=."):
+        with storage_errors("open the state folder", state, UNWRITABLE):
             state.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(self.path)
         try:
