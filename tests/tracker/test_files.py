@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -20,6 +21,7 @@ from tinysync.errors import (
     InvalidName,
     KindMismatch,
     StorageError,
+    StructureClosed,
     TinySyncWarning,
     UnreadableFile,
     UsageError,
@@ -190,6 +192,23 @@ def test_a_file_where_a_folder_is_to_be_is_named(tmp_path, persist, name, folder
         track({}, name, folder=tmp_path / folder, persist=persist)
     (tmp_path / culprit).unlink()
     tracker(track({}, name, folder=tmp_path / folder, persist=persist)).close()
+
+
+def test_who_deletes_the_state_of_an_open_structure_is_told_what_to_do(tmp_path):
+    conf = track({"a": 1}, "conf", folder=tmp_path)
+    conf.b = 1
+    shutil.rmtree(tmp_path / ".tinysync")
+    with pytest.raises(
+        StorageError, match="The change was not saved; put the folder back, or close the structure and "
+    ):
+        conf.c = 1
+    told = r"cannot be changed: .*Put the folder back if it is gone.*\. Then track it again to go on\.$"
+    with pytest.raises(StructureClosed, match=told):
+        conf.c = 1
+    assert conf == {"a": 1, "b": 1}
+    conf = track({"a": 1}, "conf", folder=tmp_path)
+    assert conf == {"a": 1, "b": 1}
+    tracker(conf).close()
 
 
 @pytest.mark.parametrize("persist", [YAML, Pickle, SQLite])

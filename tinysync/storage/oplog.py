@@ -47,6 +47,10 @@ UNWRITABLE: Final = (
 _COMPACTING: Final = "write a snapshot into"
 _NOTHING_LOST: Final = "Nothing is lost: the op files are kept."
 _FULL: Final = "The change was not saved; see that the disk is there, writable and not full, and try again."
+_GONE: Final = (
+    "The change was not saved; put the folder back, or close the structure and track it again to begin anew."
+)
+_BACK: Final = "Put the folder back if it is gone, and see that it is readable."
 
 
 class FileOpLog:
@@ -128,7 +132,8 @@ class FileOpLog:
             with contextlib.suppress(OSError):
                 self._end()
             if isinstance(error, OSError):
-                raise storage_error("save a change in", self._folder, _FULL, error) from error
+                advice = _GONE if isinstance(error, FileNotFoundError) else _FULL
+                raise storage_error("save a change in", self._folder, advice, error) from error
             raise
 
     def news(self) -> bool:
@@ -148,7 +153,7 @@ class FileOpLog:
     def reread(self) -> list[OpRecord]:
         """Return every record that was returned or appended before. Raise StorageError."""
         _, tail = self._require_open()
-        with storage_errors("read", self._folder, _UNREADABLE):
+        with storage_errors("read", self._folder, _BACK):
             self._end()
             return read_again(self._folder, tail.snapshots, {**tail.ends, **self._ended})
 

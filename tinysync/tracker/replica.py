@@ -602,4 +602,7 @@ class Replica:
             self._repair()
         if self._closed is not None:
             what = f"the structure {self.name!r}" if self.name is not None else "the structure"
-            raise StructureClosed(f"{what} cannot be changed: {self._closed}; track it again to go on")
+            what_to_do = (
+                " Then track it again to go on." if self._closed.endswith(".") else "; track it again to go on"
+            )
+            raise StructureClosed(f"{what} cannot be changed: {self._closed}{what_to_do}")
