@@ -202,7 +202,7 @@ def test_who_deletes_the_state_of_an_open_structure_is_told_what_to_do(tmp_path)
         StorageError, match="The change was not saved; put the folder back, or close the structure and "
     ):
         conf.c = 1
-    told = r"cannot be changed: .*Put the folder back if it is gone.*\. Then track it again to go on\.$"
+    told = r"cannot be changed: .*Put the folder back if it is gone.*\. Then track it again to go on$"
     with pytest.raises(StructureClosed, match=told):
         conf.c = 1
     assert conf == {"a": 1, "b": 1}
@@ -360,3 +360,41 @@ def test_a_program_that_ends_says_in_one_line_what_it_could_not_write(tmp_path):
     assert "Traceback" not in done.stderr
     (line,) = [line for line in done.stderr.splitlines() if "at exit" in line]
     assert "d.yaml, line 2, column 1" in line
+
+
+def test_a_transaction_that_is_open_at_the_end_of_the_program_is_named(tmp_path):
+    code = "from tinysync import track\nx = track({'a': 1}, 'd')\nx.__enter__()\nx.a = 2\n"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert done.stderr == "'d' had a transaction open when the program ended: what it changed was not saved\n"
+    assert reopened(tmp_path, {}, name="d") == {"a": 1}
+
+
+LATE = """
+import atexit
+
+def write():
+    try:
+        x.a = 2
+    except UsageError as error:
+        print(error)
+
+if {before}:
+    atexit.register(write)
+from tinysync import UsageError, track
+if not {before}:
+    atexit.register(write)
+x = track({{"a": 1}}, "d")
+"""
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_handler_that_writes_when_all_is_closed_is_told_so(tmp_path, before):
+    code = LATE.format(before=before)
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    told = (
+        "the structure 'd' cannot be changed: the program is ending, and its structures were closed; register what"
+        " writes at exit after tinysync is imported, so that it is called before that\n"
+    )
+    assert (done.stdout, done.stderr) == (told if before else "", "")
+    assert reopened(tmp_path, {}, name="d") == {"a": 1 if before else 2}

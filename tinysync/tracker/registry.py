@@ -7,7 +7,7 @@ import logging
 import os
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tinysync.errors import TinySyncError
 
@@ -21,6 +21,11 @@ logger = logging.getLogger("tinysync")
 
 open_replicas: dict[Path, Replica] = {}
 """Open structures by the folder of their state, of which there is one for each name, whatever the format."""
+
+_ENDING: Final = (
+    "the program is ending, and its structures were closed; register what writes at exit after tinysync is"
+    " imported, so that it is called before that"
+)
 
 opening = threading.RLock()
 """Held while a structure is looked up and opened, so that no two calls open the same one."""
@@ -41,8 +46,14 @@ def looked_up(state: Path | None) -> Iterator[Replica | None]:
 @atexit.register
 def _close_all() -> None:
     for replica in list(open_replicas.values()):
+        lock = replica.lock
+        if lock.is_mine() and lock.blocks:
+            logger.error(
+                "%r had a transaction open when the program ended: what it changed was not saved", replica.name
+            )
+            continue
         try:
-            replica.close()
+            replica.close(_ENDING)
         except TinySyncError as error:
             message = "Could not bring the files of %r up to date at exit: %s"
             logger.error(message, replica.name, error)  # noqa: TRY400 - it says all, as those that are raised

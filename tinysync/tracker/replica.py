@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from tinysync.crdt.document import Document
 from tinysync.crdt.engine import HalfApplied
@@ -57,6 +57,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("tinysync")
 
+CLOSED: Final = "it was closed; track it again to go on"
+
 
 class Replica:
     """What is behind a tracked structure on this device; programs get its ``handle``.
@@ -106,6 +108,7 @@ class Replica:
         """The types that edits of this program are checked against, if the structure is a typed one."""
         self.handle = Tracker(self)
         self._closed: str | None = None
+        """Why the structure can no more be written to, and what to do."""
         self._closing: threading.Lock | None = None
         """Locked while the thread that began to close the structure last is at it."""
         self._suspect = False
@@ -376,7 +379,7 @@ class Replica:
 
     def _stop(self, reason: str) -> None:
         """Write no more: what is on disk is whole, what is in memory may not be."""
-        self._closed = reason
+        self._closed = f"{reason}{' Then' if reason.endswith('.') else ';'} track it again to go on"
         self.sharing.close(failed=True)
         if self.disk is not None:
             self.disk.abandon()
@@ -539,8 +542,11 @@ class Replica:
             if self.disk is not None and self._closed is None:
                 self.disk.flush(self)
 
-    def close(self) -> None:
-        """Write what is to be written, leave the peers and give the files free."""
+    def close(self, reason: str = CLOSED) -> None:
+        """Write what is to be written, leave the peers and give the files free.
+
+        ``reason`` is what those are told who write to it from then on.
+        """
         closing = threading.Lock()
         closing.acquire()
         try:
@@ -554,18 +560,18 @@ class Replica:
             self.sharing.close()
             with self.changing():
                 if self._closed is None:
-                    self._close()
+                    self._close(reason)
         finally:
             # One call of C, as an interrupt may come after any.
             closing.release()
 
-    def _close(self) -> None:
+    def _close(self, reason: str) -> None:
         self.conflicts.close()
         try:
             if self.disk is not None:
                 self.disk.close(self)
         finally:
-            self._closed = "it was closed"
+            self._closed = reason
             self.disk = None
             self._tell_closed()
 
@@ -591,7 +597,7 @@ class Replica:
 
     def abandon(self, reason: str) -> None:
         """Stop writing, without touching anything: this is a fork's copy."""
-        self._closed = reason
+        self._closed = f"{reason}; track it again to go on"
         self.disk = None
         # Whoever held the lock is not in this process.
         self.lock = TransactionLock(self.notifier, self._lock_is_free)
@@ -602,7 +608,4 @@ class Replica:
             self._repair()
         if self._closed is not None:
             what = f"the structure {self.name!r}" if self.name is not None else "the structure"
-            what_to_do = (
-                " Then track it again to go on." if self._closed.endswith(".") else "; track it again to go on"
-            )
-            raise StructureClosed(f"{what} cannot be changed: {self._closed}{what_to_do}")
+            raise StructureClosed(f"{what} cannot be changed: {self._closed}")
