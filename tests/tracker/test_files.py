@@ -154,6 +154,16 @@ def test_bad_names(tmp_path, name):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("text", ["", "# mine\n"])
+def test_a_file_without_data_is_the_beginning_of_a_new_structure(tmp_path, caplog, text):
+    file = tmp_path / "conf.yaml"
+    file.write_text(text)
+    assert reopened(tmp_path, {"a": 1}) == {"a": 1}
+    (record,) = caplog.records
+    assert record.getMessage() == f"{file} holds no data: a new structure begins with what track() was given."
+    assert file.read_text() == f"{text}a: 1\n"
+
+
 def test_a_name_may_have_folders(tmp_path):
     replica = open_in(tmp_path, {"on": True}, "home/lights")
     assert (tmp_path / "home" / "lights.yaml").read_text() == "'on': true\n"

@@ -219,10 +219,10 @@ class ReadableFile:
             return unreadable
         if value is None and self._reported_empty != content:
             self._reported_empty = content
-            logger.warning(
-                "%s holds nothing. That is no edit, it is written again; to empty the structure write {} or [].",
-                self._path,
-            )
+            told = "holds nothing. That is no edit, it is written again; to empty the structure write {} or []."
+            if self._base.last is None:
+                told = "holds no data: a new structure begins with what track() was given."
+            logger.warning("%s %s", self._path, told)
         return Missing() if value is None else Edited(self._base_value(), value, content)
 
     def _base_value(self) -> Any | None:
