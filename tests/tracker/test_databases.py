@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import datetime as dt
 import gc
@@ -696,3 +697,12 @@ def test_a_deleted_database_acknowledges_nothing(tmp_path):
         db.b = 2
     assert dict(db) == {"a": 1}
     tracker(db).close()
+
+
+@pytest.mark.parametrize("persist", [SQLite, Shelve, Pickle])
+def test_waiting_for_peers_says_that_there_can_be_none(persist):
+    with Opened(persist) as db:
+        with pytest.raises(UsageError, match="cannot be synced"):
+            tracker(db).wait_synced(1)
+        with pytest.raises(UsageError, match="cannot be synced"):
+            asyncio.run(tracker(db).synced(1))

@@ -285,6 +285,7 @@ class Sharing:
         if self._replica.closed:
             raise StructureClosed(f"cannot wait for the peers of {self._name!r}: it is closed")
         if not peers:
+            _ = self._replica.document  # without one there are none, and sync= would be refused
             raise UsageError(f"{self._replica.handle!r} has no open peer to wait for: track it with sync=...")
         return peers
 
