@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import warnings
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 
@@ -20,7 +21,18 @@ from tinysync.crdt.engine import Engine
 from tinysync.crdt.ids import new_client_id
 from tinysync.status import Coverage, KnownDevice
 from tinysync.storage.devices_file import DevicesFile
-from tinysync.storage.records import OPS_MAGIC, OpRecord, encode_op, frame, header
+from tinysync.storage.past_files import PAST_MAGIC
+from tinysync.storage.records import (
+    HEADER_SIZE,
+    OPS_MAGIC,
+    SNAPSHOT_MAGIC,
+    OpRecord,
+    decode_op,
+    encode_op,
+    frame,
+    header,
+    scan,
+)
 
 from .processes import here, printed, run
 
@@ -36,6 +48,13 @@ def todo(place):
 
 def findings(*arguments):
     return [json.loads(line) for line in here("doctor", "--json", *arguments).stdout.splitlines()]
+
+
+def warned(*arguments):
+    """Run a command that prints warnings."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        return here(*arguments)
 
 
 def codes(*arguments):
@@ -258,11 +277,90 @@ def test_damaged_history(todo):
     past = next(iter(todo.glob("*.past")))
     past.write_bytes(past.read_bytes()[:-4] + b"xxxx")
     (finding,) = findings()
-    assert (finding["finding"], finding["repairable"]) == ("damaged-history", False)
+    assert (finding["finding"], finding["repairable"]) == ("damaged-history", True)
     past.unlink()
-    assert codes() == ["damaged-history"]
+    (finding,) = findings()
+    assert finding["message"] == f"{past.name} holds history, and is missing"
     printed("compact", "todo")
     assert codes() == []
+
+
+def test_damaged_history_is_begun_anew_and_the_old_is_kept(todo):
+    compacted(todo)
+    printed("set", "todo", "more", 1)
+    printed("compact", "todo")
+    first, second = sorted(todo.glob("*.past"))
+    whole = second.read_bytes()
+    first.write_bytes(b"rubbish")
+    repaired("damaged-history")
+    assert (todo / f"{second.name}.corrupt").read_bytes() == whole
+    assert (todo / f"{first.name}.corrupt").read_bytes() == b"rubbish"
+    printed("set", "todo", "more", 2)
+    assert json.loads(printed("at", "todo", 3, "--json")) == {"title": "Draft", "tasks": ["milk"], "more": 1}
+
+
+def test_a_snapshot_that_does_not_name_its_history(todo):
+    snapshot = compacted(todo)
+    data = snapshot.read_bytes()[:-3]
+    snapshot.write_bytes(data)
+    (past,) = todo.glob("*.past")
+    repaired("damaged-history", "orphaned-history")
+    assert (todo / f"{snapshot.name}.corrupt").read_bytes() == data
+    assert (todo / f"{past.name}.corrupt").exists()
+
+
+def cut_behind(path, records):
+    """Leave only so many of the records of a file."""
+    data = path.read_bytes()
+    end = HEADER_SIZE
+    for _ in range(records):
+        end += 8 + int.from_bytes(data[end : end + 4], "little")
+    path.write_bytes(data[:end])
+
+
+def test_history_that_was_emptied(todo):
+    compacted(todo)
+    printed("set", "todo", "more", 1)
+    (past,) = todo.glob("*.past")
+    past.write_bytes(b"")
+    assert codes() == ["damaged-history"]
+    for command in (["at", "todo", 1], ["restore", "todo", 1]):
+        told = warned(*command)
+        assert (told.exit_code, "version 1 is not kept: there are 2 to 3" in told.stderr) == (1, True), told.output
+    assert content() == {"title": "Draft", "tasks": ["milk"], "more": 1}
+
+
+def test_history_that_lacks_versions(place):
+    structure = track({}, "todo")
+    for number in range(5):
+        structure.a = number
+    tracker(structure).close()
+    state = place / ".tinysync/todo"
+    compacted(state)
+    printed("set", "todo", "more", 1)
+    (past,) = state.glob("*.past")
+    cut_behind(past, 3)
+    # As a machine is fast that makes all of them within a millisecond.
+    records = [decode_op(payload) for payload in scan(past.read_bytes(), PAST_MAGIC, past).payloads]
+    begin, _, rest = past.name.split("-")
+    renamed = past.with_name(f"{begin}-{max(record.time_ms for record in records):012x}-{rest}")
+    past.rename(renamed)
+    (snapshot,) = state.glob("snapshot-*.bin")
+    data = snapshot.read_bytes()
+    payloads = [
+        payload.replace(past.name.encode(), renamed.name.encode())
+        for payload in scan(data, SNAPSHOT_MAGIC, snapshot).payloads
+    ]
+    snapshot.write_bytes(header(SNAPSHOT_MAGIC) + b"".join(map(frame, payloads)))
+    (finding,) = findings()
+    assert (finding["finding"], finding["severity"]) == ("missing-versions", "warning")
+    assert "4 to 6" in finding["message"]
+    for command in (["at", "todo", 4], ["at", "todo", 5], ["restore", "todo", 5]):
+        told = warned(*command)
+        assert (told.exit_code, "is not kept" in told.stderr) == (1, True), told.output
+    assert warned("at", "todo", 3, "a").stdout == "1\n"
+    assert warned("at", "todo", 7, "a").stdout == "4\n"
+    assert "lacks version 4" in warned("log", "todo").stderr
 
 
 @pytest.mark.parametrize("damaged", [b"not an id", None])

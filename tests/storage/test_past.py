@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from tests.lengths import many
 from tinysync.errors import DamagedFileWarning
+from tinysync.storage.history import first_missing
 from tinysync.storage.names import document_paths
 from tinysync.storage.oplog import FileOpLog
 from tinysync.storage.oplog_contract import Retention
@@ -212,21 +213,54 @@ def with_past(paths):
 
 
 @pytest.mark.parametrize("name", ["base-*.past", "0*.past"])
-@pytest.mark.parametrize("damage", ["lost", "cut", "flipped"])
+@pytest.mark.parametrize("damage", ["lost", "cut", "flipped", "empty", "header", "first"])
 def test_damage_of_the_past_costs_no_more_than_the_past(paths, name, damage):
     words = with_past(paths)
     path = min(paths.state.glob(name))
     data = path.read_bytes()
-    if damage == "lost":
-        path.unlink()
-    else:
-        path.write_bytes(data[:-5] if damage == "cut" else data[:30] + b"!" + data[31:])
+    length = int.from_bytes(data[8:12], "little")
+    match damage:
+        case "lost":
+            path.unlink()
+        case "cut":
+            path.write_bytes(data[:-5])
+        case "flipped":
+            path.write_bytes(data[:30] + b"!" + data[31:])
+        case "empty":
+            path.write_bytes(b"")
+        case "header":
+            path.write_bytes(data[:8])
+        case "first":
+            path.write_bytes(data[:8] + data[8 + 8 + length :])
     session = Session(lambda retention: FileOpLog(paths, "os", retention), everything(), words)
     with pytest.warns(DamagedFileWarning, match="history from before"):
         past = session.check()
     assert past.start.version == 15
     session.compact()
     assert session.check().start.version == 15
+    session.close()
+
+
+def test_what_is_missing_behind_a_whole_record_is_told(paths):
+    """The end of a file is gone where the next record began; all of these were made in one millisecond."""
+    words = []
+    session = Session(lambda retention: FileOpLog(paths, "os", retention), everything(), words)
+    moment = now_ms()
+    for _ in range(5):
+        words.append(b"w%d" % len(words))
+        session.storage.append(OpRecord("local", moment, 7, (words[-1],), {"some": "meta"}))
+    session.compact()
+    session.write(1)
+    (path,) = paths.state.glob("*.past")
+    data = path.read_bytes()
+    end = 8
+    for _ in range(3):
+        end += 8 + int.from_bytes(data[end : end + 4], "little")
+    path.write_bytes(data[:end])
+    with pytest.warns(DamagedFileWarning, match="lacks version 4.* to 5 cannot be shown"):
+        past = session.storage.past()
+    assert first_missing(past) == 4
+    assert [version for version, _ in past.records] == [1, 2, 3, 6]
     session.close()
 
 

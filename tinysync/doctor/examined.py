@@ -11,6 +11,7 @@ from tinysync.doctor.finding import Finding
 from tinysync.doctor.history import history_findings
 from tinysync.doctor.lineage import document_findings
 from tinysync.doctor.repairs import (
+    begin_history_anew,
     cut_off,
     keep_and_rewrite,
     remove,
@@ -218,10 +219,13 @@ class _Examination:
         document, found = document_findings(self._patient, stored, self._devices, whole=not damaged)
         self._look_at_base(document)
         for each in sorted(damaged, key=lambda each: list(_DAMAGES).index(each.damage)):
-            self._note_damage(each)
-        if not any(each.name.startswith("snapshot-") for each in damaged):
+            self._note_damage(each, complete=document is not None and document.is_complete())
+        if not any(each.name.startswith("snapshot-") and each.damage != "history" for each in damaged):
             # Else it is not known which files belong to it.
-            self._found += history_findings(self._patient, inspection.contents)
+            complete = document is not None and document.is_complete()
+            self._found += history_findings(
+                self._patient, inspection.contents, complete=complete, quiet=not self._live
+            )
         if not any(each.damage in {"lost", "unknown"} for each in damaged):
             self._found += found
         self._look_at_readable(document)
@@ -229,7 +233,7 @@ class _Examination:
     def _is_of_living(self, damaged: Damaged) -> bool:
         return any(session in damaged.name for session in self._live)
 
-    def _note_damage(self, damaged: Damaged) -> None:
+    def _note_damage(self, damaged: Damaged, *, complete: bool) -> None:
         path = self._state / damaged.name
         known = _DAMAGES[damaged.damage]
         if damaged.damage == "damaged" and damaged.name.startswith("snapshot-"):
@@ -240,6 +244,8 @@ class _Examination:
             repair = partial(cut_off, self._patient, path)
         elif damaged.damage in {"damaged", "replaced"}:
             repair = partial(reopen_log, self._patient)
+        elif damaged.damage == "history" and complete:
+            repair = partial(begin_history_anew, self._patient, path)
         elif damaged.damage == "unknown" and "newer version of tinysync (" not in damaged.text:
             repair = partial(set_updates_aside, self._patient, path)
         elif damaged.damage == "lost" and self._readable() is not None:

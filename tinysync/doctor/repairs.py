@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from tinysync.errors import DocumentInUse
+from tinysync.model import History
 from tinysync.storage.atomic import replace_file
 from tinysync.storage.base import BaseFile
 from tinysync.storage.oplog import FileOpLog, keep_readable_aside
@@ -18,6 +19,7 @@ from tinysync.storage.past_files import PAST_SUFFIX
 from tinysync.storage.records import HEADER_SIZE, OPS_MAGIC, decode_ops, scan
 from tinysync.storage.recovery import free_name, is_snapshot
 from tinysync.storage.sessions import read_signs
+from tinysync.tracker.stored import compact_stored, read_stored
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,6 +46,24 @@ def reopen_log(patient: Patient) -> str:
         finally:
             log.close()
     return " ".join(str(warning.message) for warning in told) or "It was put in order."
+
+
+def begin_history_anew(patient: Patient, damaged: Path) -> str:
+    """Keep the files of the history aside, of which one is damaged, and compact what is there now without them."""
+    state = patient.paths.state
+    stored = read_stored(patient.name, patient.paths)
+    snapshots = stored.inspection.contents.snapshots
+    used = {name for each in snapshots for name in [each.name, *(each.chain.names if each.chain else [])]}
+    if damaged.name not in used:
+        return "It is kept aside with the rest of the history."
+    for each in snapshots:
+        if each.chain is None:  # it is not known what is its history, and it is to be replaced
+            shutil.copy2(state / each.name, free_name(state / each.name))
+    kept = [set_aside(path) for path in sorted(state.glob(f"*{PAST_SUFFIX}"))]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that the history cannot be read is known
+        compact_stored(stored, History(days=1e6, megabytes=1e9))
+    return f"The history begins anew. {' '.join(kept)}".rstrip()
 
 
 def cut_off(patient: Patient, path: Path) -> str:

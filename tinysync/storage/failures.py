@@ -17,6 +17,16 @@ def storage_error(doing: str, place: object, advice: str, error: OSError) -> Sto
     return StorageError(f"Could not {doing} {place}: {error.strerror or error}{culprit}. {advice}")
 
 
+def in_words(error: OSError) -> str:
+    """Return what is wrong with a file that cannot be read, to be put behind its name."""
+    match error:
+        case FileNotFoundError():
+            return "is missing"
+        case IsADirectoryError():
+            return "is a folder where a file belongs"
+    return f"cannot be read: {error.strerror or error}"
+
+
 @contextmanager
 def storage_errors(doing: str, place: object, advice: str) -> Iterator[None]:
     """Raise an OSError of the block as a StorageError."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from tinysync.errors import DamagedFileWarning, StorageError
@@ -10,6 +11,7 @@ from tinysync.storage.oplog_contract import Past, State
 from tinysync.storage.past_files import read_base, read_past
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tinysync.storage.records import OpRecord
@@ -32,7 +34,33 @@ def read_history(folder: Path, contents: Contents) -> Past:
             stacklevel=2,
         )
         start, kept = _joined([_own_state(snapshot) for snapshot in contents.snapshots]), []
-    return past_of([start], [_own_state(snapshot) for snapshot in contents.snapshots], kept, loose)
+    past = past_of([start], [_own_state(snapshot) for snapshot in contents.snapshots], kept, loose)
+    missing = first_missing(past)
+    if missing is not None and missing <= past.later.version:
+        warnings.warn(
+            f"The history in {folder} lacks version {missing}: a file was lost or damaged. The versions from"
+            f" there to {past.later.version} cannot be shown; the structure itself is whole.",
+            DamagedFileWarning,
+            stacklevel=2,
+        )
+    return past
+
+
+def first_missing(past: Past) -> int | None:
+    """Return the first version that should be among the records, but is not.
+
+    A version up to ``later`` cannot be shown where one before it is missing. What came later can: it is what the
+    structure was without what is missing.
+    """
+    return next((first for first, _ in missing_versions(past)), None)
+
+
+def missing_versions(past: Past) -> Iterator[tuple[int, int]]:
+    """Return the versions that should be among the records but are not: the first and the last of each gap."""
+    known = [past.start.version, *(version for version, _ in past.records)]
+    for before, after in pairwise([*known, max(past.later.version, known[-1]) + 1]):
+        if after > before + 1:
+            yield before + 1, after - 1
 
 
 def past_of(

@@ -16,7 +16,7 @@ from tinysync.errors import StorageError
 from tinysync.storage.atomic import replace_file
 from tinysync.storage.oplog_contract import State
 from tinysync.storage.records import decode_op, frame, header, pack, scan, unpack
-from tinysync.storage.versions import versioned
+from tinysync.storage.versions import MARK, versioned
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 PAST_SUFFIX: Final = ".past"
 PAST_MAGIC: Final = b"tsynPST"
 BASE_MAGIC: Final = b"tsynPBS"
-_PAST_NAME: Final = re.compile(r"[0-9a-f]{12}-([0-9a-f]{12})-[0-9a-f]{8}\.past")
+_PAST_NAME: Final = re.compile(r"([0-9a-f]{12})-([0-9a-f]{12})-[0-9a-f]{8}\.past")
 _BASE_NAME: Final = re.compile(r"base-[0-9a-f]{32}\.past")
 
 
@@ -63,10 +63,15 @@ def unpack_chain(value: Any) -> Chain | None:
 
 def last_time(name: str) -> int:
     """Return the time (ms since 1970) of the newest record in a file with records."""
+    return _parts(name)[1]
+
+
+def _parts(name: str) -> tuple[int, int]:
+    """Return the version of the first record in a file with records, and the time of the newest."""
     match = _PAST_NAME.fullmatch(name)
     if match is None:
         raise AssertionError(f"{name} came from unpack_chain or write_past")
-    return int(match[1], 16)
+    return int(match[1], 16), int(match[2], 16)
 
 
 def write_past(folder: Path, first: int, newest_ms: int, payloads: list[bytes]) -> str:
@@ -79,7 +84,9 @@ def write_past(folder: Path, first: int, newest_ms: int, payloads: list[bytes]) 
 def check_past(path: Path) -> list[bytes]:
     """Return the payloads of a file with records. Raise OSError, or StorageError if it is damaged."""
     found = scan(path.read_bytes(), PAST_MAGIC, path)
-    if found.torn or found.damaged:
+    # It was written in one step: one that holds nothing, or begins with something else, is damaged too.
+    first = decode_op(found.payloads[0]) if found.payloads else None
+    if found.torn or found.damaged or first is None or first.meta.get(MARK) != _parts(path.name)[0]:
         raise StorageError(f"{path} is damaged")
     return found.payloads
 
@@ -88,7 +95,9 @@ def read_past(path: Path) -> list[tuple[int, OpRecord]]:
     """Return the records of a file with their versions. Raise OSError, or StorageError if it is damaged."""
     payloads = check_past(path)
     records = [record for record in map(decode_op, payloads) if record is not None]
-    if len(records) < len(payloads):
+    # Where the end is gone behind a whole record, the newest one is missing.
+    newest = max((record.time_ms for record in records), default=0)
+    if len(records) < len(payloads) or max(newest, 0) != last_time(path.name):
         raise StorageError(f"{path} is damaged")
     return versioned(records, 0)
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, overload
 
 from tinysync.errors import BadUpdate, EngineFailure, UsageError
 from tinysync.model import DeviceId, HistoryEntry
+from tinysync.storage.history import first_missing
 from tinysync.tracked.plain import plain
 from tinysync.tracked.sameness import same, token
 from tinysync.tracker.disk import Disk
@@ -32,6 +33,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _ORIGINS: Final[dict[str, HistoryOrigin]] = {"local": "local", "file": "file", "remote": "remote"}
 _BLOCK: Final = 1000
 """So many entries have their paths found at once, at first; then those of all before them."""
+_MORE: Final = "'tinysync doctor' says more"
 
 
 def history(replica: Replica) -> Sequence[HistoryEntry]:
@@ -214,7 +216,11 @@ def _count_until(past: Past, at: int | datetime) -> int:
         raise UsageError(f"at= must be a version, an int from history(), or a datetime, not {at!r}")
     if not past.start.version <= at <= last:
         raise UsageError(f"version {at} is not kept: there are {past.start.version} to {last}")
-    return bisect_right(versions, at)
+    count = bisect_right(versions, at)
+    if at != past.start.version and versions[count - 1] != at:
+        raise UsageError(f"version {at} is not kept: a file with it was lost or damaged. {_MORE}")
+    _check_whole(past, at)
+    return count
 
 
 def _count_until_time(past: Past, at: datetime) -> int:
@@ -224,11 +230,25 @@ def _count_until_time(past: Past, at: datetime) -> int:
         moment = at.replace(tzinfo=UTC)
     for index in range(len(past.records) - 1, -1, -1):
         if _time(past.records[index][1]) <= moment:
+            reached = past.records[index][0]
+            # What is missing right behind it may be older than the moment.
+            following = past.records[index + 1][0] if index + 1 < len(past.records) else past.later.version
+            _check_whole(past, reached if following <= reached + 1 else reached + 1)
             return index + 1
     if not past.records:
         raise UsageError("no version is kept but the present one")
     begin = _time(past.records[0][1]).astimezone()
     raise UsageError(f"the history that is kept begins at {begin:%Y-%m-%d %H:%M:%S}, after {at}")
+
+
+def _check_whole(past: Past, version: int) -> None:
+    """Raise UsageError if something is missing of what led to a version."""
+    missing = first_missing(past)
+    if missing is not None and missing <= version < past.later.version:
+        raise UsageError(
+            f"the structure at that time is not kept: version {missing}, which led to it, was lost or damaged."
+            f" {_MORE}"
+        )
 
 
 # --- bringing back ------------------------------------------------------------------------------------------
