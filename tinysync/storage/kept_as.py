@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tinysync.errors import UsageError
+from tinysync.errors import StorageError, UsageError
 from tinysync.storage.atomic import replace_file
 from tinysync.storage.failures import storage_errors
 from tinysync.storage.recovery import is_of_op_log
@@ -54,6 +54,11 @@ def kept_as(paths: Paths) -> str | None:
     with storage_errors("read", paths.state / "kept-as", "See that it is a file that this program may read."):
         try:
             return (paths.state / "kept-as").read_text("utf-8").strip() or None
+        except UnicodeDecodeError as error:
+            raise StorageError(
+                f"{paths.state / 'kept-as'} does not say how the structure is kept: {error}. Write the suffix of"
+                " its file into it, or move it away if it has a document."
+            ) from error
         except FileNotFoundError:
             return None
 
