@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +11,10 @@ from tinysync.crdt.seed import import_content, seed_document
 from tinysync.errors import BadUpdate, KindMismatch, StorageError, UnsupportedValue, UsageError
 from tinysync.storage.conflict_journal import ConflictJournal
 from tinysync.storage.devices_file import DevicesFile
+from tinysync.storage.failures import storage_errors
 from tinysync.storage.format import Format
 from tinysync.storage.kept_as import check_is_document
+from tinysync.storage.lost_log import traces
 from tinysync.storage.merge import apply_edits
 from tinysync.storage.recovery import own_clients
 from tinysync.storage.regular import check_folders
@@ -39,6 +42,8 @@ if TYPE_CHECKING:
     from tinysync.storage.storage import Storage
     from tinysync.tracker.inbox import Dispatch
     from tinysync.tracker.notify import Callback
+
+logger = logging.getLogger("tinysync")
 
 
 def open_replica(
@@ -244,6 +249,7 @@ def _start(replica: Replica, disk: Disk, default: Any, status: Status, paths: Pa
 
     That may be one that the program wrote itself: then the op log was lost, and the file is what is left.
     """
+    _warn_of_lost_log(paths)
     version = replica.document.version
     client = replica.document.engine.client_id
     content, updates = default, seed_document(default, version)
@@ -263,6 +269,20 @@ def _start(replica: Replica, disk: Disk, default: Any, status: Status, paths: Pa
     replica.document.load(updates)
     arrange(replica.root, content)
     disk.append("seed", client, updates)
+
+
+def _warn_of_lost_log(paths: Paths) -> None:
+    with storage_errors("look into", paths.state, "See that the folder is there and readable."):
+        left = traces(paths.state)
+    if left:
+        logger.warning(
+            "The op log in %s is gone, although %s is there: the structure begins anew with %s, and what was"
+            " deleted comes back, on all devices. To get it from another device instead, close it, move that"
+            " folder and the file away, and track it again.",
+            paths.state,
+            ", ".join(left),
+            paths.readable,
+        )
 
 
 def _check_kind(place: Path, content: Any, kind: Kind) -> None:
