@@ -185,7 +185,7 @@ def test_an_op_log_that_lost_its_last_change(todo):
     """Where the file system forgot the end of a file, and the readable file shows what was there."""
     file = ops(todo)[0]
     file.write_bytes(file.read_bytes()[:-10])
-    repaired("torn-op-log", "unwritten-file")
+    repaired("torn-op-log", "lost-changes")
     assert content() == {"title": "Draft"}
     assert {path.read_text() for path in todo.glob("readable-*.yaml")} == {"tasks:\n- milk\ntitle: Draft\n"}
 
@@ -198,9 +198,145 @@ def test_an_op_log_damaged_in_its_middle(todo):
     assert "damaged-op-log" in codes()
     told = {finding["finding"]: finding for finding in findings("--repair")}
     assert "is kept" in told["damaged-op-log"]["repaired"]
-    assert next(todo.glob("*.corrupt")).read_bytes() == data
+    assert next(todo.parent.rglob("*.corrupt")).read_bytes() == data
     assert (todo.parent.parent / "todo.yaml").read_text() == "tasks:\n- milk\ntitle: Draft\n"
     assert "damaged-op-log" not in codes()
+
+
+EMPTIED_OR_DELETED = pytest.mark.parametrize("deleted", [False, True])
+
+
+def emptied(path, *, deleted):
+    if deleted:
+        path.unlink()
+    else:
+        path.write_bytes(b"")
+
+
+@EMPTIED_OR_DELETED
+def test_an_op_log_that_is_gone(todo, deleted, caplog):
+    for path in ops(todo):
+        emptied(path, deleted=deleted)
+    result = here("doctor")
+    assert (result.exit_code, "error  todo: the op log of todo is gone" in result.output) == (3, True)
+    repaired("lost-op-log")
+    assert content() == {"title": "Draft", "tasks": ["milk"]}
+    for path in ops(todo):
+        emptied(path, deleted=deleted)
+    caplog.clear()
+    tracker(track({}, "todo")).close()
+    assert "begins anew with" in caplog.text
+
+
+@EMPTIED_OR_DELETED
+def test_an_op_log_that_is_gone_and_that_another_device_has(todo, deleted):
+    file = DevicesFile(todo)
+    file.write([KnownDevice("f" * 32, "phone", coverage=held(todo))])
+    file.close()
+    for path in ops(todo):
+        emptied(path, deleted=deleted)
+    found = {finding["finding"]: finding for finding in findings("--repair")}
+    lost = found["lost-op-log"]
+    assert (lost["severity"], lost["repairable"]) == ("error", False)
+    assert f"from phone, move {todo.parent.parent / 'todo.yaml'} away" in lost["advice"]
+
+
+def test_a_structure_that_was_never_begun(place):
+    (place / ".tinysync" / "todo").mkdir(parents=True)
+    (place / ".tinysync/todo/device").write_bytes(b"0" * 32)
+    (place / "todo.yaml").write_text("a: 1\n")
+    assert codes() == []
+
+
+@EMPTIED_OR_DELETED
+def test_an_op_file_of_several_that_is_gone(todo, deleted):
+    printed("set", "todo", "more", 1)
+    emptied(ops(todo)[-1], deleted=deleted)
+    assert here("doctor").exit_code == 3
+    repaired("lost-changes", *([] if deleted else ["empty-op-log"]))
+    assert {path.read_text() for path in todo.glob("readable-*.yaml")} == {
+        "more: 1\ntasks:\n- milk\ntitle: Draft\n"
+    }
+
+
+def test_an_op_file_between_others_that_is_gone(todo):
+    printed("set", "todo", "more", 1)
+    printed("set", "todo", "more", 2)
+    ops(todo)[-2].unlink()
+    found = findings()
+    assert "version 3 is missing" in next(f["message"] for f in found if f["finding"] == "missing-versions")
+
+
+def test_a_file_that_was_not_written_before_the_process_was_killed(todo):
+    before = (todo.parent.parent / "todo.yaml").read_bytes(), (todo / "base").read_bytes()
+    printed("set", "todo", "more", 1)
+    printed("set", "todo", "more", 2)
+    (todo.parent.parent / "todo.yaml").write_bytes(before[0])
+    (todo / "base").write_bytes(before[1])
+    (finding,) = findings()
+    assert (finding["finding"], finding["severity"]) == ("unwritten-file", "note")
+    repaired("unwritten-file")
+    assert content()["more"] == 2
+
+
+def test_a_large_file_that_was_not_written_before_the_process_was_killed(place):
+    structure = track({f"key{number}": "x" * 1000 for number in range(20)}, "todo")
+    tracker(structure).close()
+    state = place / ".tinysync" / "todo"
+    before = (place / "todo.yaml").read_bytes(), (state / "base").read_bytes()
+    structure = track({}, "todo")
+    for number in range(100):
+        structure.key0 = number
+    tracker(structure).close()
+    (place / "todo.yaml").write_bytes(before[0])
+    (state / "base").write_bytes(before[1])
+    assert codes() == ["unwritten-file"]
+    for path in ops(state)[1:]:
+        cut_behind(path, 1)
+    assert codes() == ["unwritten-file"]
+
+
+def test_an_op_log_that_a_process_began_that_was_killed(todo):
+    (todo / "live-1-999999999-0000000a").write_bytes(b"")
+    (todo / "999999999999-0000000a.ops").write_bytes(b"")
+    assert here("doctor").exit_code == 0
+    repaired("empty-op-log", "stale-sign")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="that is another error there")
+@pytest.mark.parametrize("name", ["device", "base", "*.ops", "snapshot-*.bin", "peers", "lock", "kept-as"])
+def test_a_folder_in_the_place_of_a_file(todo, name):
+    """What is wrong with one structure hides nothing of the others, and opening says what to do."""
+    tracker(track({}, "other")).close()
+    (todo.parent / "other" / "device").write_bytes(b"no id")
+    DevicesFile(todo).write([])
+    if name.startswith("snapshot"):
+        compacted(todo)
+    path = next(iter(todo.glob(name)), todo / name)
+    path.unlink(missing_ok=True)
+    path.mkdir()
+    found = {(f["structure"], f["finding"]): f for f in findings()}
+    assert ("other", "damaged-device") in found
+    about = [f for f in found.values() if f["structure"] == "todo" and f["file"] == str(path)]
+    assert about, found
+    assert any("a folder where a file belongs" in f["message"] for f in about)
+    if name != "peers":
+        told = here("get", "todo")
+        assert told.exit_code == 1
+        assert "a folder where a file belongs: move it away" in told.stderr
+        assert "writable" not in told.stderr
+    here("doctor", "--repair")
+    assert path.is_dir() == (name in {"lock", "kept-as", "device", "base"})
+
+
+@pytest.mark.skipif(
+    sys.platform == "win32" or not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may all"
+)
+def test_a_file_that_this_user_may_not_read(todo):
+    (todo / "device").chmod(0)
+    (finding,) = findings()
+    assert finding["finding"] == "unreadable"
+    assert "ermission denied" in finding["message"]
 
 
 def test_an_op_log_of_a_newer_version_is_left_alone(todo):
@@ -248,6 +384,15 @@ def test_a_damaged_snapshot_whose_sources_are_there(todo):
     snapshot.write_bytes(data[: len(data) // 2] + b"x" * (len(data) - len(data) // 2))
     repaired("damaged-snapshot")
     assert content() == {"title": "Draft", "tasks": ["milk"]}
+
+
+def test_a_snapshot_with_something_behind_it(todo):
+    snapshot = compacted(todo)
+    data = snapshot.read_bytes()
+    snapshot.write_bytes(data + b"\x93xyz\xff")
+    repaired("damaged-snapshot")
+    assert snapshot.read_bytes() == data
+    assert len(here("log", "todo", "--json").stdout.splitlines()) == 2
 
 
 def test_what_a_compaction_left(todo):
@@ -423,6 +568,55 @@ def test_damaged_notes_about_the_readable_file(todo):
     assert here("get", "todo").exit_code == 1
     repaired("kept-aside", "unknown-file")
     assert content() == {"title": "Draft", "tasks": ["milk"]}
+
+
+@pytest.mark.parametrize("how", ["empty", "header", "half", "short", "zeros", "appended", "deleted"])
+@pytest.mark.parametrize("behind", [False, True])
+def test_damage_of_what_is_noted_about_the_readable_file(todo, how, behind):
+    base, readable = todo / "base", todo.parent.parent / "todo.yaml"
+    old = readable.read_bytes()
+    printed("set", "todo", "more", 1)
+    if behind:
+        readable.write_bytes(old)
+    data = base.read_bytes()
+    match how:
+        case "empty":
+            base.write_bytes(b"")
+        case "header":
+            base.write_bytes(data[:8])
+        case "half":
+            base.write_bytes(data[: len(data) // 2])
+        case "short":
+            base.write_bytes(data[:-3])
+        case "zeros":
+            base.write_bytes(bytes(len(data)))
+        case "appended":
+            base.write_bytes(data + b"\x93xyz\xff")
+        case "deleted":
+            base.unlink()
+    found = {finding["finding"]: finding for finding in findings()}
+    assert "damaged-base" in found
+    is_lost = behind and how in {"empty", "header", "zeros", "deleted"}
+    if is_lost:
+        assert found["damaged-base"]["severity"] == "warning"
+        assert "takes newer changes back" in found["damaged-base"]["advice"]
+        assert not found["damaged-base"]["repairable"]
+    else:
+        here("doctor", "--repair")
+        assert set(codes()) <= {"kept-aside"}
+    if not behind:
+        assert content()["more"] == 1
+
+
+def test_a_structure_whose_other_format_is_kept_too(place):
+    tracker(track({"a": 1}, "todo")).close()
+    tracker(track({"a": 1}, "todo", persist=JSON)).close()
+    assert codes() == []
+    (place / ".tinysync/todo/base.json").unlink()
+    (place / ".tinysync/todo/base").unlink()
+    (place / "todo.yaml").unlink()
+    repaired("damaged-base")
+    assert json.loads((place / "todo.json").read_text()) == {"a": 1}
 
 
 def op_file(state, name, client, record, *, kind="local"):

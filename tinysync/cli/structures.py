@@ -137,12 +137,14 @@ def structures_in(folder: Path) -> list[Structure]:
 def _suffix_of(name: str, folder: Path) -> str:
     """Return what the readable file of a structure ends with: the format that it was last written in."""
     paths = document_paths(name, folder)
-    marked = kept_as(paths)
-    if marked is not None:
-        return marked
+    with suppress(StorageError):  # reading it says so again
+        marked = kept_as(paths)
+        if marked is not None:
+            return marked
     notes = {ending: paths.state / base_name(ending) for ending in FORMATS}
     written = [(note.stat().st_mtime, ending) for ending, note in notes.items() if note.exists()]
-    return max(written)[1] if written else YAML.suffix
+    there = (ending for ending in FORMATS if document_paths(name, folder, ending).readable.exists())
+    return max(written)[1] if written else next(there, YAML.suffix)
 
 
 def open_structure(structure: Structure, peer: Peer | None = None, **options: Any) -> Any:

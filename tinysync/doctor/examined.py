@@ -3,46 +3,32 @@
 from __future__ import annotations
 
 import time
-import warnings
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from tinysync.doctor.finding import Finding
+from tinysync.doctor.finding import Finding, unreadable
 from tinysync.doctor.history import history_findings
 from tinysync.doctor.lineage import document_findings
-from tinysync.doctor.repairs import (
-    begin_history_anew,
-    cut_off,
-    keep_and_rewrite,
-    remove,
-    renew_base,
-    renew_device,
-    reopen_log,
-    rewrite_readable,
-    set_aside,
-    set_state_aside,
-    set_updates_aside,
-    write_readable,
-)
-from tinysync.errors import DocumentInUse, StorageError, UnreadableFile
+from tinysync.doctor.op_files import DAMAGES, damage_finding, lost_log_findings
+from tinysync.doctor.repairs import remove, renew_device, set_aside
+from tinysync.doctor.view import ViewLook, said
+from tinysync.errors import DocumentInUse, StorageError
+from tinysync.model import DeviceId
 from tinysync.storage.atomic import TEMP_SUFFIX
-from tinysync.storage.base import BaseFile, digest
 from tinysync.storage.devices_file import FILE as PEERS
 from tinysync.storage.devices_file import UNREADABLE, load_devices
+from tinysync.storage.failures import in_words
 from tinysync.storage.inspection import DEVICE_ID, inspect_folder
 from tinysync.storage.kept_as import kept_as
 from tinysync.storage.lock import FolderLock
-from tinysync.storage.plain import identity
-from tinysync.storage.readable import base_name, load_file
-from tinysync.storage.records import BASE_MAGIC, scan
-from tinysync.storage.recovery import CORRUPT_SUFFIX
+from tinysync.storage.recovery import CORRUPT_SUFFIX, session_of
 from tinysync.storage.sessions import read_signs
 from tinysync.storage.sqlite_storage import Shelve, SQLite, damage_of
 from tinysync.tracker.stored import Stored, read_device
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    from tinysync.crdt.document import Document
     from tinysync.doctor.finding import Patient, Severity
     from tinysync.storage.inspection import Damaged
 
@@ -52,51 +38,6 @@ PATIENCE: Final = 10.0
 WRITING: Final = 60.0
 """Seconds within which a temporary file is written, and gone."""
 
-_DAMAGES: Final[dict[str, tuple[str, Severity, str, str]]] = {
-    "torn": (
-        "torn-op-log",
-        "warning",
-        "ends with a change whose writing was interrupted ({text})",
-        "It was never acknowledged: what is whole before it is kept, and the rest is cut off on opening.",
-    ),
-    "unknown": (
-        "unknown-file",
-        "error",
-        "cannot be read: {text}",
-        "Nothing can be opened while it is there. Restore it from a backup, or move it away.",
-    ),
-    "lost": (
-        "lost-snapshot",
-        "error",
-        "holds the state and is damaged, and what it was made from is gone",
-        "Restore it from a backup. Or begin anew with the readable file and what other devices have.",
-    ),
-    "damaged": (
-        "damaged-op-log",
-        "error",
-        "is damaged in its middle; {text}",
-        "What is whole is kept; what is missing comes back from other devices, or from the file kept aside.",
-    ),
-    "replaced": (
-        "compacted-leftover",
-        "note",
-        "was compacted, and is left from a process that was killed then",
-        "It is deleted at the next opening.",
-    ),
-    "history": (
-        "damaged-history",
-        "warning",
-        "is damaged where it names its history",
-        "The structure is whole, but versions from before cannot be shown. 'tinysync compact' begins it anew.",
-    ),
-}
-_SNAPSHOT_DAMAGED: Final = (
-    "damaged-snapshot",
-    "error",
-    "is damaged, but what it was made from is still there",
-    "Nothing is lost: it is kept aside at the next opening.",
-)
-
 
 def examine(patient: Patient) -> list[Finding]:
     """Return what is wrong with a structure; nothing is changed. It may be open, here and elsewhere."""
@@ -104,11 +45,17 @@ def examine(patient: Patient) -> list[Finding]:
     lock = FolderLock(state)
     try:
         if kept_as(patient.paths) is not None:
-            return list(_Examination(patient).findings())  # who has it open holds the lock all the time
+            return _Examination(patient).findings()  # who has it open holds the lock all the time
         with lock.held(PATIENCE):
-            return list(_Examination(patient).findings())
-    except (DocumentInUse, StorageError) as error:
+            return _Examination(patient).findings()
+    except DocumentInUse as error:
         return [Finding("locked", "error", patient.name, state, str(error), "See who holds it, and end it.")]
+    except StorageError as error:
+        cause = error.__cause__
+        if isinstance(cause, OSError):
+            return [unreadable(patient, Path(cause.filename or state), cause)]
+        advice = "See that the folder is there, and that this user may read and write it."
+        return [Finding("unreadable", "error", patient.name, state, str(error), advice)]
     finally:
         lock.close()
 
@@ -121,10 +68,17 @@ class _Examination:
         self._state = patient.paths.state
         self._found: list[Finding] = []
         self._devices: dict[Any, Any] = {}
-        self._live: set[str] = set()
 
     def findings(self) -> list[Finding]:
         """Return all that is wrong."""
+        try:
+            self._look()
+        except OSError as error:
+            # What was found before is told in any case.
+            self._found.append(unreadable(self._patient, Path(error.filename or self._state), error))
+        return self._found
+
+    def _look(self) -> None:
         self._signs = read_signs(self._state)
         self._look_for_leftovers()
         if kept_as(self._patient.paths) is None:
@@ -139,7 +93,6 @@ class _Examination:
             )
         elif kept_as(self._patient.paths) in {SQLite.suffix, Shelve.suffix}:
             self._look_at_database()
-        return self._found
 
     def _look_at_database(self) -> None:
         path = self._patient.paths.readable
@@ -207,54 +160,67 @@ class _Examination:
     def _look_at_document(self) -> None:
         """Note what is wrong; first what is repaired without opening, which puts other things right itself."""
         inspection = inspect_folder(self._state)
-        self._live = {sign.session for sign in self._signs if sign.lives}
-        # What a living session is just writing is not torn.
-        damaged = [each for each in inspection.damaged if each.damage != "torn" or not self._is_of_living(each)]
-        is_begun = bool(inspection.contents.records or damaged)
+        live = {sign.session for sign in self._signs if sign.lives}
+        # What a living session is just writing is not torn, and what it has begun is not empty.
+        damaged = [
+            each
+            for each in inspection.damaged
+            if each.damage not in {"torn", "empty"} or session_of(each.name) not in live
+        ]
+        broken = [each for each in damaged if each.damage != "empty"]
         self._look_at_device()
         self._look_at_peers()
-        if not is_begun:
+        if not inspection.contents.records and not broken:
+            names = [device.name for device in self._devices.values()]
+            alone = not names and not (self._state / PEERS).exists() and said(self._patient) is not None
+            lost = lost_log_findings(self._patient, names, may_begin_anew=alone)
+            self._found += lost
+            if not lost:
+                self._note_damages(damaged, None)
             return
-        stored = Stored(self._patient.name, self._patient.paths, read_device(self._patient.paths), inspection, [])
-        document, found = document_findings(self._patient, stored, self._devices, whole=not damaged)
-        self._look_at_base(document)
-        for each in sorted(damaged, key=lambda each: list(_DAMAGES).index(each.damage)):
-            self._note_damage(each, complete=document is not None and document.is_complete())
-        if not any(each.name.startswith("snapshot-") and each.damage != "history" for each in damaged):
+        stored = Stored(self._patient.name, self._patient.paths, self._device(), inspection, [])
+        document, found = document_findings(self._patient, stored, self._devices, whole=not broken)
+        view = ViewLook(self._patient, stored, document, open_elsewhere=bool(live))
+        self._note_damages(damaged, document)
+        if not any(
+            each.name.startswith("snapshot-") and each.damage not in {"history", "appended"} for each in damaged
+        ):
             # Else it is not known which files belong to it.
             complete = document is not None and document.is_complete()
-            self._found += history_findings(
-                self._patient, inspection.contents, complete=complete, quiet=not self._live
-            )
-        if not any(each.damage in {"lost", "unknown"} for each in damaged):
+            self._found += history_findings(self._patient, inspection.contents, complete=complete, quiet=not live)
+        if not any(each.damage in {"lost", "unknown", "unreadable"} for each in damaged):
             self._found += found
-        self._look_at_readable(document)
+        self._found += view.findings()
 
-    def _is_of_living(self, damaged: Damaged) -> bool:
-        return any(session in damaged.name for session in self._live)
+    def _note_damages(self, damaged: list[Damaged], document: Document | None) -> None:
+        killed = {sign.session for sign in self._signs if not sign.lives}
+        self._found += [
+            damage_finding(
+                self._patient,
+                each,
+                complete=document is not None and document.is_complete(),
+                readable=said(self._patient) is not None,
+                killed=session_of(each.name) in killed,
+            )
+            for each in sorted(damaged, key=lambda each: list(DAMAGES).index(each.damage))
+        ]
 
-    def _note_damage(self, damaged: Damaged, *, complete: bool) -> None:
-        path = self._state / damaged.name
-        known = _DAMAGES[damaged.damage]
-        if damaged.damage == "damaged" and damaged.name.startswith("snapshot-"):
-            known = _SNAPSHOT_DAMAGED
-        code, severity, text, advice = known
-        repair: Any = None
-        if damaged.damage == "torn":
-            repair = partial(cut_off, self._patient, path)
-        elif damaged.damage in {"damaged", "replaced"}:
-            repair = partial(reopen_log, self._patient)
-        elif damaged.damage == "history" and complete:
-            repair = partial(begin_history_anew, self._patient, path)
-        elif damaged.damage == "unknown" and "newer version of tinysync (" not in damaged.text:
-            repair = partial(set_updates_aside, self._patient, path)
-        elif damaged.damage == "lost" and self._readable() is not None:
-            repair = partial(set_state_aside, self._patient)
-        self._add(code, severity, path, text.format(text=damaged.text), advice, repair)
+    def _device(self) -> DeviceId:
+        try:
+            return read_device(self._patient.paths)
+        except OSError:
+            return DeviceId("")  # it has a finding of its own
 
     def _look_at_device(self) -> None:
         path = self._state / "device"
-        if not path.exists() or not DEVICE_ID.fullmatch(path.read_bytes()):
+        try:
+            whole = DEVICE_ID.fullmatch(path.read_bytes())
+        except FileNotFoundError:
+            whole = None
+        except OSError as error:
+            self._found.append(unreadable(self._patient, path, error))
+            return
+        if not whole:
             self._add(
                 "damaged-device",
                 "warning",
@@ -275,7 +241,7 @@ class _Examination:
                 "damaged-peers",
                 "warning",
                 path,
-                f"cannot be read: {error}",
+                in_words(error) if isinstance(error, OSError) else "is damaged",
                 "What other devices have confirmed counts as unconfirmed until they are connected.",
                 partial(set_aside, path),
             )
@@ -291,108 +257,3 @@ class _Examination:
                     "Was the disk of a running device copied? Take a copy of the readable file on one of the two,"
                     " move its files and state folder away, track it again and enter what is missing.",
                 )
-
-    # --- the readable file ---------------------------------------------------------------------------------
-
-    def _readable(self) -> Any:
-        """Return what the readable file says; None if it says nothing, or cannot be read."""
-        path, file_format = self._patient.paths.readable, self._patient.format
-        if file_format is None:
-            return None
-        try:
-            return load_file(file_format, path.read_bytes(), path)
-        except (OSError, UnreadableFile):
-            return None
-
-    def _look_at_readable(self, document: Any) -> None:
-        path, file_format = self._patient.paths.readable, self._patient.format
-        if file_format is None:
-            return
-        try:
-            value = load_file(file_format, path.read_bytes(), path)
-        except FileNotFoundError:
-            self._add(
-                "missing-file",
-                "warning",
-                path,
-                "is missing, but its state is there",
-                f"It is written anew at the next opening. If it was renamed, rename {self._state} too; if it is"
-                " not wanted any more, delete that folder.",
-                partial(write_readable, self._patient) if document is not None else None,
-            )
-        except (OSError, UnreadableFile) as error:
-            self._add(
-                "unreadable-file",
-                "error",
-                path,
-                f"cannot be read: {error}",
-                "Correct it. What programs change meanwhile is kept in the op log.",
-                partial(rewrite_readable, self._patient) if document is not None else None,
-            )
-        else:
-            if value is None or document is None:
-                return
-            if type(value).__name__ != document.kind:
-                self._add(
-                    "other-kind",
-                    "error",
-                    path,
-                    f"holds a {type(value).__name__}, but its state is a {document.kind}",
-                    f"Correct the file; or move {self._state} away to begin anew with it.",
-                    partial(rewrite_readable, self._patient),
-                )
-            elif not self._live and self._was_written_by_programs() and not self._says_the_same(document):
-                self._add(
-                    "unwritten-file",
-                    "note",
-                    path,
-                    "is not what the state says, and nobody edited it: a process was killed before it wrote it, or"
-                    " changes that it shows were lost",
-                    "See whether it shows what the state lacks: at the next opening it is written anew.",
-                    partial(keep_and_rewrite, self._patient),
-                )
-
-    def _look_at_base(self, document: Any) -> None:
-        for path in sorted(self._state.glob("base*")):
-            if path.suffix in {CORRUPT_SUFFIX, ".past"}:
-                continue
-            try:
-                if scan(path.read_bytes(), BASE_MAGIC, path).damaged:
-                    self._add(
-                        "damaged-base",
-                        "warning",
-                        path,
-                        "tells hand edits of the readable file from what programs wrote, and is damaged",
-                        "A difference between the readable file and the state may be taken for a hand edit: see"
-                        " that the file says what it should.",
-                        partial(renew_base, path),
-                    )
-            except StorageError as error:
-                self._add(
-                    "unknown-file",
-                    "error",
-                    path,
-                    f"cannot be read: {error}",
-                    "Nothing can be opened while it is there. Move it away; then all that the readable file says"
-                    " counts.",
-                    partial(set_aside, path) if self._says_the_same(document) else None,
-                )
-
-    def _was_written_by_programs(self) -> bool:
-        """Tell whether the readable file is as a program wrote it; False where that is not known."""
-        base = BaseFile(self._state / base_name(self._patient.paths.readable.suffix), "os")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            try:
-                base.read()
-            except StorageError:
-                return False
-        return digest(self._patient.paths.readable.read_bytes()) in {base.last, base.intended}
-
-    def _says_the_same(self, document: Any) -> bool:
-        """Tell whether the readable file says what the state is."""
-        file_format, value = self._patient.format, self._readable()
-        if document is None or file_format is None or file_format.vocabulary is None or value is None:
-            return False
-        here = file_format.vocabulary.readable(document.view())
-        return bool(identity(here) == identity(value))

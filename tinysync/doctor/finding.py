@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from tinysync.storage.failures import in_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -11,6 +13,11 @@ if TYPE_CHECKING:
 
     from tinysync.storage.format import Format
     from tinysync.storage.names import Paths
+
+UNREADABLE_ADVICE: Final = (
+    "Nothing can be opened while it is so. See that this user may read it, and that the disk works. A folder can"
+    " be moved away, and the file be restored from a backup."
+)
 
 Severity = Literal["error", "warning", "note"]
 """``error``: something cannot be used, or is lost; ``warning``: it needs a look; ``note``: it does no harm."""
@@ -46,3 +53,8 @@ class Finding:
     message: str
     advice: str
     repair: Callable[[], str] | None = field(default=None, compare=False)
+
+
+def unreadable(patient: Patient, path: Path, error: OSError) -> Finding:
+    """Return what is said about a file that cannot be read at all; what else there is can be looked at."""
+    return Finding("unreadable", "error", patient.name, path, f"{path.name} {in_words(error)}", UNREADABLE_ADVICE)

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Final
 from tinysync.errors import DocumentInUse
 from tinysync.model import History
 from tinysync.storage.atomic import replace_file
-from tinysync.storage.base import BaseFile
+from tinysync.storage.base import BaseFile, digest
 from tinysync.storage.oplog import FileOpLog, keep_readable_aside
 from tinysync.storage.past_files import PAST_SUFFIX
-from tinysync.storage.records import HEADER_SIZE, OPS_MAGIC, decode_ops, scan
+from tinysync.storage.records import HEADER_SIZE, OPS_MAGIC, SNAPSHOT_MAGIC, decode_ops, scan
 from tinysync.storage.recovery import free_name, is_snapshot
 from tinysync.storage.sessions import read_signs
 from tinysync.tracker.stored import compact_stored, read_stored
@@ -83,6 +83,15 @@ def cut_off(patient: Patient, path: Path) -> str:
     else:
         path.unlink()
     return f"{kept}; its {len(records)} whole changes stay."
+
+
+def cut_snapshot(path: Path) -> str:
+    """Leave of a snapshot what was written into it, and keep the file aside as it is."""
+    aside = free_name(path)
+    shutil.copy2(path, aside)
+    data = path.read_bytes()
+    replace_file(path, data[: scan(data, SNAPSHOT_MAGIC, path).good_size], "disk")
+    return f"It is kept as {aside.name}, and was cut off where it ends."
 
 
 def keep_and_rewrite(patient: Patient) -> str:
@@ -152,6 +161,17 @@ def renew_base(path: Path) -> str:
     else:
         base.note(base.last, base.intended, base.text())
     return f"What is whole was kept; the damaged file is kept as {aside.name}."
+
+
+def note_readable(patient: Patient, path: Path) -> str:
+    """Note that the readable file, which says what the state is, was written by a program."""
+    _nobody_has_it_open(patient)
+    kept = ""
+    with suppress(FileNotFoundError):
+        kept = f" {set_aside(path)}"
+    content = patient.paths.readable.read_bytes()
+    BaseFile(path, "disk").note(digest(content), digest(content), content)
+    return f"It was written anew.{kept}"
 
 
 def renew_device(patient: Patient) -> str:

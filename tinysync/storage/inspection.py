@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal
 
 from tinysync.errors import StorageError
+from tinysync.storage.failures import in_words
 from tinysync.storage.records import HEADER_SIZE, OPS_MAGIC, OpRecord, decode_ops, scan
 from tinysync.storage.recovery import (
     OPS_SUFFIX,
@@ -20,10 +21,11 @@ from tinysync.storage.versions import versioned
 if TYPE_CHECKING:
     from pathlib import Path
 
-Damage = Literal["torn", "damaged", "unknown", "lost", "replaced", "history"]
+Damage = Literal["torn", "damaged", "unknown", "lost", "replaced", "history", "appended", "empty", "unreadable"]
 """What is wrong with a file of updates: its last record was not finished; something in it is damaged; it is of a
 newer version, or none of tinysync's; it is a damaged snapshot whose sources are gone; a snapshot has taken its
-place; it does not say where its history is."""
+place; it does not say where its history is; something stands behind a snapshot; it is an op file without any
+change; the system cannot read it."""
 
 DEVICE_ID: Final = re.compile(rb"[0-9a-f]{32}\n?")
 """What the file ``device`` of a state folder holds."""
@@ -64,7 +66,11 @@ def _inspect(folder: Path, names: list[str]) -> Inspection:
     replaced = {old for snapshot in snapshots for old in snapshot.replaces}
     damaged += [Damaged(name, "replaced") for name in sorted(replaced.intersection(names))]
     used = sorted((s for s in snapshots if s.name not in replaced), key=lambda s: (s.record.time_ms, s.name))
-    damaged += [Damaged(snapshot.name, "history") for snapshot in used if snapshot.chain is None]
+    damaged += [
+        Damaged(snapshot.name, "history" if snapshot.chain is None else "appended")
+        for snapshot in used
+        if snapshot.chain is None or snapshot.end < snapshot.size
+    ]
     loose: dict[str, list[tuple[int, OpRecord]]] = {}
     ends: dict[str, int] = {}
     version = max((snapshot.version for snapshot in used), default=0)
@@ -83,8 +89,10 @@ def _snapshots(folder: Path, names: list[str], damaged: list[Damaged]) -> list[S
     for name in filter(is_snapshot, names):
         try:
             found = read_snapshot(folder / name, warn=False)
-        except StorageError as error:
-            damaged.append(Damaged(name, "unknown", str(error)))
+        except FileNotFoundError:
+            raise
+        except (OSError, StorageError) as error:
+            damaged.append(_unreadable(name, error))
             continue
         if isinstance(found, Snapshot):
             whole.append(found)
@@ -99,11 +107,13 @@ def _snapshots(folder: Path, names: list[str], damaged: list[Damaged]) -> list[S
 
 
 def _operations(path: Path, damaged: list[Damaged]) -> tuple[list[OpRecord], int]:
-    data = path.read_bytes()
     try:
+        data = path.read_bytes()
         found = scan(data, OPS_MAGIC, path)
-    except StorageError as error:
-        damaged.append(Damaged(path.name, "unknown", str(error)))
+    except FileNotFoundError:
+        raise
+    except (OSError, StorageError) as error:
+        damaged.append(_unreadable(path.name, error))
         return [], 0
     records, size = decode_ops(found.payloads)
     end = HEADER_SIZE + size if found.good_size else 0
@@ -111,4 +121,12 @@ def _operations(path: Path, damaged: list[Damaged]) -> tuple[list[OpRecord], int
         damaged.append(Damaged(path.name, "damaged", f"{len(records)} of its changes are whole"))
     elif found.torn:
         damaged.append(Damaged(path.name, "torn", f"{len(data) - end} bytes"))
+    elif not records:
+        damaged.append(Damaged(path.name, "empty"))
     return records, end
+
+
+def _unreadable(name: str, error: OSError | StorageError) -> Damaged:
+    if isinstance(error, OSError):
+        return Damaged(name, "unreadable", in_words(error))
+    return Damaged(name, "unknown", str(error))

@@ -13,7 +13,6 @@ from tinysync.errors import DamagedFileWarning, StorageError
 from tinysync.model import DeviceId
 from tinysync.storage.appending import AppendFile
 from tinysync.storage.atomic import TEMP_SUFFIX, replace_file
-from tinysync.storage.base import digest
 from tinysync.storage.compaction import Draft, draft, finish, is_past_due
 from tinysync.storage.failures import storage_error, storage_errors
 from tinysync.storage.history import read_history
@@ -23,7 +22,7 @@ from tinysync.storage.oplog_contract import Opened
 from tinysync.storage.past_files import sweep
 from tinysync.storage.prepared import read_prepared, sweep_prepared, write_prepared
 from tinysync.storage.records import OPS_MAGIC, OpRecord, encode_op, frame
-from tinysync.storage.recovery import CORRUPT_SUFFIX, OPS_SUFFIX, read_again, read_folder
+from tinysync.storage.recovery import CORRUPT_SUFFIX, OPS_SUFFIX, position_of, read_again, read_folder
 from tinysync.storage.sessions import Session, live_sessions
 from tinysync.storage.tailing import Tail
 from tinysync.storage.versions import mark
@@ -163,8 +162,7 @@ class FileOpLog:
         ends = tail.ends | self._ended
         if self._writer is not None:
             ends[self._writer[0]] = self._writer[1].end
-        known = sorted(tail.snapshots), sorted((name, end) for name, end in ends.items() if end)
-        return digest(repr(known).encode())
+        return position_of(tail.snapshots, ends)
 
     def prepare(self, update: bytes, prepared: bytes) -> None:
         """Keep what was worked out of the snapshot of this update, beside it."""

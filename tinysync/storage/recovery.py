@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tinysync.errors import DamagedFileWarning, StorageError
 from tinysync.storage.atomic import replace_file
+from tinysync.storage.base import digest
 from tinysync.storage.oplog_contract import SNAPSHOT_KIND
 from tinysync.storage.past_files import Chain, unpack_chain
 from tinysync.storage.records import (
@@ -88,7 +89,7 @@ class Snapshot:
     """A compacted state: what it replaces, the version it is of, and where its past is kept.
 
     ``chain`` is None if it is damaged there. ``ends`` says how far the op files went that it replaces, where that
-    is known.
+    is known. ``end``: where its records end in the file, which is to have nothing behind them.
     """
 
     name: str
@@ -98,6 +99,7 @@ class Snapshot:
     version: int
     chain: Chain | None
     ends: dict[str, int]
+    end: int
 
 
 MOST_OWN: Final = 10_000
@@ -203,6 +205,12 @@ def read_again(folder: Path, snapshots: Collection[str], ends: Mapping[str, int]
     return records
 
 
+def position_of(snapshots: Iterable[str], ends: Mapping[str, int]) -> bytes:
+    """Return a digest of how far an op log goes: which snapshots there are, and where each op file ends."""
+    known = sorted(snapshots), sorted((name, end) for name, end in ends.items() if end)
+    return digest(repr(known).encode())
+
+
 def is_snapshot(name: str) -> bool:
     """Tell whether a file's name is that of a snapshot."""
     return name.startswith(_SNAPSHOT_PREFIX) and name.endswith(_SNAPSHOT_SUFFIX)
@@ -224,7 +232,8 @@ def read_snapshot(path: Path, *, warn: bool = True) -> Snapshot | list[str] | No
                     version, chain = _read_past(more, whole=not (found.torn or found.damaged))
                     if chain is None and warn:
                         _warn_of_lost_history(path)
-                    return Snapshot(path.name, record, replaces, len(data), version, chain, _read_ends(more))
+                    ends = _read_ends(more)
+                    return Snapshot(path.name, record, replaces, len(data), version, chain, ends, found.good_size)
             return replaces
     return None
 
