@@ -187,7 +187,7 @@ def test_an_op_log_that_lost_its_last_change(todo):
     file.write_bytes(file.read_bytes()[:-10])
     repaired("torn-op-log", "lost-changes")
     assert content() == {"title": "Draft"}
-    assert {path.read_text() for path in todo.glob("readable-*.yaml")} == {"tasks:\n- milk\ntitle: Draft\n"}
+    assert [path.read_text() for path in todo.glob("readable-*.yaml")] == ["tasks:\n- milk\ntitle: Draft\n"]
 
 
 def test_an_op_log_damaged_in_its_middle(todo):

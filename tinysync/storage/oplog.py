@@ -309,9 +309,16 @@ class FileOpLog:
 
 
 def keep_readable_aside(paths: Paths) -> Path:
-    """Keep a copy of the readable file, as it is, in the state folder; return where. Raise OSError."""
+    """Keep a copy of the readable file, as it is, in the state folder; return where. Raise OSError.
+
+    If the latest copy is the same, that is it.
+    """
+    data = paths.readable.read_bytes()
+    latest = max(paths.state.glob(f"readable-*{paths.readable.suffix}"), default=None)
+    if latest is not None and latest.read_bytes() == data:
+        return latest
     aside = paths.state / f"readable-{_now_ms():012x}{paths.readable.suffix}"
-    replace_file(aside, paths.readable.read_bytes(), "disk")
+    replace_file(aside, data, "disk")
     return aside
 
 
