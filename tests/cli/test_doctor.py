@@ -326,7 +326,7 @@ def test_a_folder_in_the_place_of_a_file(todo, name):
         assert "a folder where a file belongs: move it away" in told.stderr
         assert "writable" not in told.stderr
     here("doctor", "--repair")
-    assert path.is_dir() == (name in {"lock", "kept-as", "device", "base"})
+    assert path.is_dir() == (name in {"lock", "kept-as"})
 
 
 @pytest.mark.skipif(

@@ -26,10 +26,10 @@ _BYTES: Final = 10_000_000
 
 def shows_earlier_state(stored: Stored, base: BaseFile, value: Any, vocabulary: Vocabulary) -> bool:
     """Tell whether what a readable file says is what the structure was at one of the last changes."""
-    contents = stored.inspection.contents
-    if any(base.shows(position) for position in _positions(stored.paths.state, contents)):
-        return True
     try:
+        positions = _positions(stored.paths.state, stored.inspection.contents)
+        if any(base.shows(position) for position in positions):
+            return True
         size = stored.paths.readable.stat().st_size
         return _was(stored, identity(value), vocabulary, 1 + _BYTES // (size + 1))
     except (OSError, TinySyncError):

@@ -218,7 +218,7 @@ class _Examination:
         except FileNotFoundError:
             whole = None
         except OSError as error:
-            self._found.append(unreadable(self._patient, path, error))
+            self._found.append(unreadable(self._patient, path, error, partial(renew_device, self._patient)))
             return
         if not whole:
             self._add(

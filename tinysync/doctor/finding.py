@@ -55,6 +55,11 @@ class Finding:
     repair: Callable[[], str] | None = field(default=None, compare=False)
 
 
-def unreadable(patient: Patient, path: Path, error: OSError) -> Finding:
-    """Return what is said about a file that cannot be read at all; what else there is can be looked at."""
-    return Finding("unreadable", "error", patient.name, path, f"{path.name} {in_words(error)}", UNREADABLE_ADVICE)
+def unreadable(patient: Patient, path: Path, error: OSError, repair: Callable[[], str] | None = None) -> Finding:
+    """Return what is said about a file that cannot be read at all; what else there is can be looked at.
+
+    ``repair`` is for a folder in its place.
+    """
+    message = f"{path.name} {in_words(error)}"
+    repair = repair if path.is_dir() else None
+    return Finding("unreadable", "error", patient.name, path, message, UNREADABLE_ADVICE, repair)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from tinysync.crdt.check import check_update
 from tinysync.doctor.finding import Finding
 from tinysync.doctor.repairs import set_state_aside
+from tinysync.doctor.view import said
 from tinysync.errors import BadUpdate, StorageError, TinySyncError
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def document_findings(
     try:
         document = stored.document()
     except TinySyncError as error:
-        can_begin_anew = patient.paths.readable.is_file() and patient.format is not None
+        can_begin_anew = said(patient) is not None
         unusable = Finding(
             "unusable-state",
             "error",

@@ -25,6 +25,7 @@ from tinysync.storage.records import BASE_MAGIC, scan
 from tinysync.storage.recovery import CORRUPT_SUFFIX
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from tinysync.crdt.document import Document
@@ -155,7 +156,7 @@ class ViewLook:
         except FileNotFoundError:
             problem = "is missing"
         except OSError as error:
-            self._found.append(unreadable(self._patient, path, error))
+            self._found.append(unreadable(self._patient, path, error, self._moving_away(path)))
             return
         except StorageError as error:
             self._add_unknown(path, is_newer=is_newer(str(error)))
@@ -187,8 +188,12 @@ class ViewLook:
             else "is damaged where it begins, or is no file of tinysync",
             "Nothing can be opened while it is there. "
             + ("Update tinysync." if is_newer else "Move it away; then all that the readable file says counts."),
-            partial(set_aside, path) if self._says_the_same() and not is_newer else None,
+            None if is_newer else self._moving_away(path),
         )
+
+    def _moving_away(self, base: Path) -> Callable[[], str] | None:
+        """Return what moves a note away, unless that makes a hand edit of what may be none."""
+        return None if said(self._patient) is not None and not self._says_the_same() else partial(set_aside, base)
 
     def _advice(self, path: Path, base: BaseFile, readable: Path) -> tuple[str, Any]:
         if base.last is not None:
