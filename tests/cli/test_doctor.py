@@ -745,7 +745,8 @@ def test_a_copied_folder_has_the_id_of_another(todo):
     copy = copied(todo)
     assert codes() == []
     assert codes(todo.parent.parent, copy) == ["cloned-id"]
-    printed("doctor", todo.parent.parent, copy, "--repair")
+    state = copy / ".tinysync/todo"
+    assert f"{state} has a new id" in printed("doctor", todo.parent.parent, copy, "--repair").replace("\n", "")
     assert codes(todo.parent.parent, copy) == ["kept-aside"]
     assert (todo / "device").read_bytes() != (copy / ".tinysync/todo/device").read_bytes()
 
@@ -784,6 +785,23 @@ def test_a_folder_and_a_structure_of_one_name(place):
     tracker(track({}, "home/lights")).close()
     assert printed("doctor", "home") == "home: nothing is wrong.\n"
     assert printed("doctor", "home/lights") == "home/lights: nothing is wrong.\n"
+
+
+def test_what_is_said_is_in_words(todo):
+    """No error of Python's shows through, and nothing contradicts the repair."""
+    (todo / "peers").write_bytes(b"")
+    (finding,) = findings()
+    assert finding["message"] == "peers is damaged"
+    (todo / "peers").unlink()
+    file = ops(todo)[0]
+    data = file.read_bytes()
+    file.write_bytes(data[:-10])
+    torn = next(finding for finding in findings() if finding["finding"] == "torn-op-log")
+    assert "killed before it acknowledged it, or the end of the file was lost" in torn["advice"]
+    file.write_bytes(b"rubbish in its place")
+    (finding,) = findings()
+    assert finding["message"] == f"{file.name} is damaged where it begins, or is no file of tinysync"
+    assert "left alone" not in finding["advice"]
 
 
 def test_places(todo):

@@ -1,4 +1,4 @@
-"""``tinysync compact``: less on disk."""
+"""``tinysync compact``: fewer files, and less to read on opening."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class _Size:
 
 @click.command(
     "compact",
-    short_help="Make the files that a structure is kept in fewer and smaller.",
+    short_help="Make the files of a structure fewer, and opening it faster.",
     epilog=examples("compact todo", "compact todo --history 30"),
 )
 @structure_argument
@@ -37,8 +37,9 @@ class _Size:
 def compact(structure: Structure, history: float | None, as_json: bool) -> None:
     """Replace what NAME's changes are kept in by one file with its state, and, apart from that, its history.
 
-    Programs that have it open may go on meanwhile; what they write to stays. Opening a structure that has grown
-    does the same.
+    Afterwards there are fewer files, and what is read on opening is smaller; the history stays, which can take as
+    much as before: --history shortens it. Programs that have it open may go on meanwhile; what they write to
+    stays. Opening a structure that has grown does the same.
     """
     kept = KEEP_HISTORY if history is None else History(history, KEEP_HISTORY.megabytes)
     stored = structure.read()

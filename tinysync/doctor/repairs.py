@@ -182,7 +182,7 @@ def renew_device(patient: Patient) -> str:
     with suppress(FileNotFoundError):
         kept = f" {set_aside(path)}"
     replace_file(path, secrets.token_hex(16).encode() + b"\n", "disk")
-    return f"It has a new id.{kept}"
+    return f"{patient.paths.state} has a new id.{kept}"
 
 
 def _nobody_has_it_open(patient: Patient) -> None:
