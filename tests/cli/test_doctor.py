@@ -219,6 +219,7 @@ def test_an_op_log_that_is_gone(todo, deleted, caplog):
         emptied(path, deleted=deleted)
     result = here("doctor")
     assert (result.exit_code, "error  todo: the op log of todo is gone" in result.output) == (3, True)
+    assert "left of it: base" in result.output.replace("\n", "")
     repaired("lost-op-log")
     assert content() == {"title": "Draft", "tasks": ["milk"]}
     for path in ops(todo):
@@ -320,6 +321,9 @@ def test_a_folder_in_the_place_of_a_file(todo, name):
     about = [f for f in found.values() if f["structure"] == "todo" and f["file"] == str(path)]
     assert about, found
     assert any("a folder where a file belongs" in f["message"] for f in about)
+    if name in {"*.ops", "snapshot-*.bin"}:
+        told = here("log", "todo")  # not without what it holds
+        assert (told.exit_code, "a folder where a file belongs" in told.stderr) == (1, True)
     if name != "peers":
         told = here("get", "todo")
         assert told.exit_code == 1

@@ -161,7 +161,7 @@ def lost_log_findings(patient: Patient, devices: Sequence[str], *, may_begin_ane
             "error",
             patient.name,
             state,
-            f"the op log of {patient.name} is gone, with all its changes, but {', '.join(left)} is there:"
+            f"the op log of {patient.name} is gone, with all its changes (left of it: {', '.join(left)}):"
             f" {patient.name} begins anew with {readable.name}",
             advice,
             partial(set_state_aside, patient) if may_begin_anew else None,

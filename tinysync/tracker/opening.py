@@ -276,8 +276,8 @@ def _warn_of_lost_log(paths: Paths) -> None:
         left = traces(paths.state)
     if left:
         logger.warning(
-            "The op log in %s is gone, although %s is there: the structure begins anew with %s, and what was"
-            " deleted comes back, on all devices. To get it from another device instead, close it, move that"
+            "The op log in %s is gone (left of it: %s): the structure begins anew with %s, and what was deleted"
+            " comes back, on all devices. To get it from another device instead, close it, move that"
             " folder and the file away, and track it again.",
             paths.state,
             ", ".join(left),

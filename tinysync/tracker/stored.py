@@ -119,6 +119,11 @@ def read_stored(name: str, paths: Paths) -> Stored:
     with storage_errors("read", paths.state, "See that the folder is there and readable."):
         signs = read_signs(paths.state)
         stored = Stored(name, paths, read_device(paths), inspect_folder(paths.state), signs)
+    for damaged in stored.inspection.damaged:
+        if damaged.damage == "unreadable":
+            raise StorageError(
+                f"Could not read {paths.state / damaged.name}: it {damaged.text}. 'tinysync doctor' says more."
+            )
     if not stored.inspection.contents.records:
         problems = [f"{damaged.name} cannot be read" for damaged in stored.inspection.damaged]
         problem = "; ".join(problems) or "it is empty"
