@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 from tinysync.cli.paths import path_text
-from tinysync.cli.reporting import console, print_json
+from tinysync.cli.reporting import console, print_json, shortened
 from tinysync.tracker.stored import read_device
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from tinysync.model import Change
 
 _ENTRY_CALLS = {"__setitem__": "=", "__delitem__": "deleted", "setdefault": "="}
-_CONTAINER_SIZE = 60
 
 
 def printer(
@@ -82,5 +81,4 @@ def _for_people(change: Change, structure: Structure) -> Text:
 
 
 def _short(values: tuple[Any, ...]) -> str:
-    text = ", ".join(map(repr, values))
-    return text if len(text) <= _CONTAINER_SIZE else f"{text[: _CONTAINER_SIZE - 1]}…"
+    return shortened(", ".join(map(repr, values)))

@@ -6,6 +6,7 @@ import click
 
 from tinysync.cli.compacting import compact
 from tinysync.cli.completing import completion
+from tinysync.cli.conflicts import list_conflicts
 from tinysync.cli.doctoring import doctor
 from tinysync.cli.entries import delete_entry, get_entry, set_entry
 from tinysync.cli.history import restore_entry, show_at, show_log
@@ -36,6 +37,7 @@ for command in (
     show_log,
     show_at,
     restore_entry,
+    list_conflicts,
     compact,
     doctor,
     get_entry,

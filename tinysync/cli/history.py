@@ -117,9 +117,9 @@ def restore_entry(structure: Structure, when: int | datetime, path: str, as_json
     with closing(tracker(root)):
         state = tracker(root).at(when)
         keys = parse_path(state, path, f"{structure.name} at that time")
-        before = _newest(root)
+        before = newest_version(root)
         tracker(root).restore(keys, at=when)
-        after = _newest(root)
+        after = newest_version(root)
     changed = after != before
     if as_json:
         print_json({"structure": structure.name, "path": keys, "changed": changed, "version": after})
@@ -130,6 +130,7 @@ def restore_entry(structure: Structure, when: int | datetime, path: str, as_json
         print_text("Nothing to do: it is as it was then.")
 
 
-def _newest(root: Any) -> int:
+def newest_version(root: Any) -> int:
+    """Return the number of the version that is there now; 0 if none is kept."""
     history = tracker(root).history()
     return history[0].version if history else 0

@@ -10,6 +10,7 @@ import click
 from tinysync.api import tracker
 from tinysync.cli.catching_up import bars_of
 from tinysync.cli.changes import printer
+from tinysync.cli.conflicts import conflict_printer
 from tinysync.cli.peering import peer_options
 from tinysync.cli.reporting import as_json, console, examples, print_json, print_text
 from tinysync.cli.running import until_stopped
@@ -40,7 +41,12 @@ def mirror(files: tuple[Structure, ...], peering: PeerOptions, as_json: bool) ->
     with ExitStack() as stack:
         peer = stack.enter_context(peering.open())
         for file in files:
-            structure = open_structure(file, peer, callback=printer(file, as_json=as_json))
+            structure = open_structure(
+                file,
+                peer,
+                callback=printer(file, as_json=as_json),
+                conflict_callback=conflict_printer(file, as_json=as_json),
+            )
             stack.callback(tracker(structure).close)
         names = [file.paths.readable.name for file in files]
         if as_json:

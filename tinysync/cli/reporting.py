@@ -42,6 +42,8 @@ Exit codes:
   141  the reader of the output went away"""
 
 _WITH_JSON: Final = "tinysync.json"
+_MOST_LETTERS: Final = 60
+"""Of a value in a line."""
 
 
 def _note_json(context: click.Context, _parameter: click.Parameter, value: bool) -> bool:
@@ -149,6 +151,11 @@ def console() -> Console:
 def print_text(text: str, style: str = "") -> None:
     """Print a line for people, as it is."""
     console().print(Text(text, style))
+
+
+def shortened(text: str) -> str:
+    """Return a text that is one of several things in a line, cut where it is long."""
+    return text if len(text) <= _MOST_LETTERS else f"{text[: _MOST_LETTERS - 1]}…"
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Text | str]], title: str = "") -> Table:

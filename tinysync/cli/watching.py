@@ -10,6 +10,7 @@ import click
 
 from tinysync.api import tracker
 from tinysync.cli.changes import printer
+from tinysync.cli.conflicts import conflict_printer
 from tinysync.cli.reporting import as_json, console, examples, print_json, print_text
 from tinysync.cli.running import until_stopped
 from tinysync.cli.structures import FORMATS, Structure, StructureType, look_in, structures_in
@@ -26,7 +27,8 @@ from tinysync.cli.structures import FORMATS, Structure, StructureType, look_in, 
 def watch(structures: tuple[Structure, ...], pattern: str | None, as_json: bool) -> None:
     """Print what changes in NAMEs, or all structures of this folder, until Ctrl-C: where, by whom, what.
 
-    Changes of other devices come through the program that has a link to them, such as 'tinysync mirror'.
+    Conflicts, too: what was lost where another device wrote the same thing. Changes of other devices come through
+    the program that has a link to them, such as 'tinysync mirror'.
     """
     watched = list(structures) or [each for each in structures_in(Path()) if each.suffix in FORMATS]
     if not watched:
@@ -34,7 +36,8 @@ def watch(structures: tuple[Structure, ...], pattern: str | None, as_json: bool)
     unread = Event()
     with ExitStack() as stack:
         for structure in watched:
-            root = look_in(structure)
+            clash = conflict_printer(structure, as_json=as_json, pattern=pattern, unread=unread)
+            root = look_in(structure, conflict_callback=clash)
             stack.callback(tracker(root).close)
             show = printer(structure, as_json=as_json, unread=unread)
             tracker(root).on("**" if pattern is None else pattern, show)
