@@ -84,12 +84,14 @@ class DeviceStatus:
     fingerprint: that of its key, in a group; else None.
     address: what this device connects to, to reach it; None if it is the one that connects.
     connected: whether there is a link over which the structure is shared.
-    last_seen: when it was last heard of (aware, UTC); now, while it is connected; None if it was never met.
+    refused: whether there is a link, and one of the two refuses the structure.
+    unshared: whether there is a link, and the other device does not share the structure.
+    last_seen: when it was last heard of (aware, UTC); now, while it is linked; None if it was never met.
     pending: how many changes it has not confirmed: an entry written or removed is one.
     acked: how many it has confirmed, of all that the structure's history holds.
     durable: it has confirmed all that is here, and holds it on its disk.
     synced: it is connected and has confirmed all that is here, and what it held when it was asked is here.
-    reason: why it is not connected, or refused, in words; else empty.
+    reason: why it is not connected, or what is refused, in words; else empty.
     receiving: how much has come of the much that this device lacked when the two met, while it comes.
     sending: how much that device has taken of the much that it lacked.
     """
@@ -107,20 +109,33 @@ class DeviceStatus:
     reason: str = ""
     receiving: Progress | None = None
     sending: Progress | None = None
+    refused: bool = False
+    unshared: bool = False
+
+    @property
+    def linked(self) -> bool:
+        """Whether there is a link to it, whatever is shared over it."""
+        return self.connected or self.refused or self.unshared
+
+    @property
+    def state(self) -> str:
+        """How far it is, in a word or two: in step, connected, not shared, refused, offline, or receiving 20%."""
+        ways = (("receiving", self.receiving), ("sending", self.sending))
+        if moving := [f"{way} {one.fraction:.0%}" for way, one in ways if one is not None]:
+            return ", ".join(moving)
+        words = {"in step": self.synced, "refused": self.refused, "not shared": self.unshared}
+        words["connected"] = self.connected
+        return next((word for word, holds in words.items() if holds), "offline")
 
     def __str__(self) -> str:
         return _table([self])
 
     def _cells(self) -> tuple[str, ...]:
-        state = "in step" if self.synced else "connected" if self.connected else "offline"
-        if self.receiving is not None or self.sending is not None:
-            ways = (("receiving", self.receiving), ("sending", self.sending))
-            state = ", ".join(f"{way} {one.fraction:.0%}" for way, one in ways if one is not None)
         seen = self.last_seen.astimezone().strftime("%Y-%m-%d %H:%M:%S") if self.last_seen else "never"
         return (
             self.name or self.address or "?",
-            state,
-            "now" if self.connected else seen,
+            self.state,
+            "now" if self.linked else seen,
             str(self.pending),
             "yes" if self.durable else "no",
             self.reason,
@@ -243,7 +258,7 @@ def all_devices(
     for replica, device in by_id.items():
         if replica not in found:
             found[replica] = status_of(device, here, reason="it is not connected")
-    return tuple(sorted(found.values(), key=lambda one: (not one.connected, one.name, one.address or "")))
+    return tuple(sorted(found.values(), key=lambda one: (not one.linked, one.name, one.address or "")))
 
 
 def together(statuses: Sequence[SyncStatus]) -> tuple[DeviceStatus, ...]:
@@ -268,6 +283,8 @@ def _both(one: DeviceStatus, other: DeviceStatus) -> DeviceStatus:
         durable=one.durable and other.durable,
         synced=one.synced and other.synced,
         reason=one.reason or other.reason,
+        refused=one.refused or other.refused,
+        unshared=one.unshared or other.unshared,
         receiving=_sum(one.receiving, other.receiving),
         sending=_sum(one.sending, other.sending),
     )

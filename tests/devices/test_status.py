@@ -159,6 +159,19 @@ def test_a_device_that_refuses_says_why(device):
     wait_until(lambda: "it is a" in only(tracker(theirs).status()).reason)
     told = only(tracker(theirs).status())
     assert (told.name, told.connected, told.durable) == ("laptop", False, False)
+    assert told.state == only(phone.peer.status()).state == "refused"
+
+
+def test_a_device_that_had_it_and_shares_it_no_more_is_not_shared(kept):
+    laptop, phone = kept
+    ours, theirs = laptop.track({}), phone.track({})
+    theirs.a = 1
+    synced(theirs)
+    tracker(theirs).close()
+    wait_until(lambda: only(tracker(ours).status()).state == "not shared")
+    told = only(tracker(ours).status())
+    assert (told.id, told.pending) == (tracker(theirs)._replica.known.here, 0)
+    assert "does not share" in told.reason
 
 
 def test_a_device_that_does_not_share_it(device):
@@ -166,7 +179,17 @@ def test_a_device_that_does_not_share_it(device):
     phone = device(connect=[laptop.peer.url], device="phone")
     theirs = phone.track({})
     wait_until(lambda: "does not share 'todo'" in only(tracker(theirs).status()).reason)
-    assert tracker(theirs).status().devices[0].name == "laptop"
+    told = only(tracker(theirs).status())
+    assert (told.name, told.state, told.connected) == ("laptop", "not shared", False)
+    assert told.last_seen is not None
+    assert only(phone.peer.status()).state == told.state
+    # The cells: who, how far, when.
+    assert str(told).splitlines()[1].split("  ")[1:3] == ["not shared", "now"]
+    # One that is shared as well makes it no other.
+    for each in (laptop, phone):
+        each.track({}, "more")
+    wait_until(lambda: only(phone.peer.status()).connected)
+    assert only(phone.peer.status()).state == "not shared"
     assert laptop.peer.status().devices[0].name == "phone"
     assert laptop.peer.status().devices[0].connected
 

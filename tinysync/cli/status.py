@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _REST: Final = 0.5
 """Seconds between two looks of the live table."""
 
-_COLUMNS: Final = ("device", "state", "last seen", "pending", "on its disk", "address")
+_COLUMNS: Final = ("device", "state", "last seen", "pending", "durable", "reason")
 
 
 @dataclass
@@ -115,19 +115,14 @@ def _title(status: SyncStatus, open_in: list[int]) -> str:
 
 
 def _row(device: DeviceStatus) -> tuple[Text | str, ...]:
-    if device.synced:
-        state = Text("in step", "green")
-    elif device.connected:
-        state = Text("connected", "yellow")
-    else:
-        state = Text("offline", "dim")
+    style = "green" if device.synced else "red" if device.refused else "yellow" if device.linked else "dim"
     return (
-        device.name or "?",
-        state,
-        "now" if device.connected else ago(device.last_seen),
+        device.name or device.address or "?",
+        Text(device.state, style),
+        "now" if device.linked else ago(device.last_seen),
         Text(str(device.pending), "yellow" if device.pending else "dim"),
         Text("yes", "green") if device.durable else Text("no", "yellow"),
-        device.address or "",
+        device.reason,
     )
 
 
@@ -140,7 +135,11 @@ def _for_programs(structure: Structure, status: SyncStatus, open_in: list[int]) 
         "durable": status.durable,
         "pending": status.pending,
         "devices": [
-            asdict(device) | {"last_seen": device.last_seen and device.last_seen.isoformat(timespec="seconds")}
+            asdict(device)
+            | {
+                "state": device.state,
+                "last_seen": device.last_seen and device.last_seen.isoformat(timespec="seconds"),
+            }
             for device in status.devices
         ],
     }

@@ -446,17 +446,22 @@ class Peer:
             reached = self.reached(document.name, here, known)
             structures.append(SyncStatus(document.name, all_devices(here, known, [reached])))
         devices = together(structures)
-        if not structures and not self.closed:
-            devices = self._thread.run_function(self._linked)
+        if not self.closed:
+            told = {(device.fingerprint, device.name or device.address) for device in devices}
+            others = self._thread.run_function(self._without_structures)
+            devices += tuple(one for one in others if (one.fingerprint, one.name or one.address) not in told)
         return PeerStatus(self.device, self.url, self.fingerprint, devices, tuple(structures))
 
-    def _linked(self) -> tuple[DeviceStatus, ...]:
-        """Return who is connected, where no structures are shared."""
+    def _without_structures(self) -> tuple[DeviceStatus, ...]:
+        """Return who is linked, and where nobody is, as if no structures were shared."""
         devices = [connection.device(NOT_KEPT) for connection in self._connections if connection.is_ready]
-        return tuple(
-            replace(status_of(device, Coverage(), reason="no structures are shared"), connected=True)
-            for device in sorted(devices, key=lambda device: device.name)
-        )
+        linked = [
+            replace(
+                status_of(device, Coverage(), reason="no structures are shared"), connected=True, unshared=True
+            )
+            for device in devices
+        ]
+        return all_devices(Coverage(), [], [Reached(linked, self._unreached_at(DocumentId("")))])
 
     def on_status(self, callback: Callable[[PeerStatus], object]) -> StatusSubscription:
         """Call back with ``status()`` whenever it has changed: a device came or went, confirmed or is behind.
@@ -492,13 +497,15 @@ class Peer:
     def _reached(self, name: DocumentId, here: Coverage, known: Sequence[KnownDevice]) -> Reached:
         self._flush()
         linked = linked_devices(name, here, known, self._connections)
+        return Reached(linked, self._unreached_at(name))
+
+    def _unreached_at(self, name: DocumentId) -> dict[str, tuple[KnownDevice, str]]:
         ready = {url for connection in self._connections if connection.is_ready for url in connection.urls}
-        unreached = {
+        return {
             url: (self._met_at(url, name), self._unreached.get(url, "it is not connected"))
             for url in self._links.dialling
             if url not in ready
         }
-        return Reached(linked, unreached)
 
     def _met_at(self, url: str, name: DocumentId) -> KnownDevice:
         met = self._links.met.get(url)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tinysync.model import NOT_KEPT
@@ -20,29 +21,42 @@ def linked_devices(
     known: Sequence[KnownDevice],
     connections: Iterable[Connection],
 ) -> list[DeviceStatus]:
-    """Return the status of the devices that are linked and have said something about a document.
+    """Return the status of the devices that are linked and have, had or should have a document.
 
     ``here`` is what it holds on this device, and has been published.
     """
     by_id = {device.replica: device for device in known}
-    return [
-        _linked(name, here, by_id, connection)
-        for connection in connections
-        if connection.is_ready and (connection.urls or connection.knows(name))
-    ]
+    ready = [connection for connection in connections if connection.is_ready]
+    open_in = {connection.opened[name].replica for connection in ready if name in connection.opened}
+    found = []
+    for connection in ready:
+        if name in connection.opened:
+            found.append(_sharing(name, here, by_id, connection))
+            continue
+        # Who has said nothing of it on this link may have had it earlier.
+        device = connection.device(connection.replicas.get(name, NOT_KEPT))
+        who = device.name, device.fingerprint
+        had = [one for one in known if (one.name, one.fingerprint) == who and one.replica not in open_in]
+        if had or connection.urls or connection.knows(name):
+            met = replace(device, replica=had[0].replica, coverage=had[0].coverage) if had else device
+            found.append(_not_sharing(name, here, met, connection))
+    return found
 
 
-def _linked(
+def _not_sharing(name: DocumentId, here: Coverage, device: KnownDevice, connection: Connection) -> DeviceStatus:
+    reason = f"it does not share {name!r}"
+    if name in connection.refusals:
+        reason = str(connection.refusals[name])
+    elif name in connection.failures:
+        reason = f"it failed: {connection.failures[name]}"
+    refused = name in connection.refusals
+    return replace(status_of(device, here, reason=reason), refused=refused, unshared=not refused)
+
+
+def _sharing(
     name: DocumentId, here: Coverage, known: Mapping[DeviceId, KnownDevice], connection: Connection
 ) -> DeviceStatus:
-    opened = connection.opened.get(name)
-    if opened is None:
-        reason = f"it does not share {name!r}"
-        if name in connection.refusals:
-            reason = str(connection.refusals[name])
-        elif name in connection.failures:
-            reason = f"it failed: {connection.failures[name]}"
-        return status_of(connection.device(NOT_KEPT), here, reason=reason)
+    opened = connection.opened[name]
     confirmed = opened.confirmation.coverage
     if confirmed is None:
         confirmed = known[opened.replica].coverage if opened.replica in known else Coverage()
