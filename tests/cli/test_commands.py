@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 import yaml
 
 from tests.peer.devices import wait_until
+from tinysync import Peer
 
 from .processes import command, here, out, printed
 
@@ -112,6 +114,8 @@ def test_two_devices_mirror_a_file(place, way):
         (phone / "conf.yaml").write_text("a: 1\nb: [2]\n")
         wait_until(lambda: "b:" in content(laptop))
         told = json.loads(first.stdout.readline())
+        while "linked" in told:
+            told = json.loads(first.stdout.readline())
         assert told["origin"] == "remote"
         assert told["device"] == "phone"
         assert told["path"] == ["b"]
@@ -123,3 +127,40 @@ def test_two_devices_mirror_a_file(place, way):
             process.kill()
             process.communicate()
     assert yaml.safe_load(content(laptop)) == yaml.safe_load(content(phone)) == {"a": 1, "b": [2]}
+
+
+def test_mirror_tells_where_nobody_answers_and_when_a_link_comes_up(place):
+    arguments = "mirror", "conf.yaml", "--no-key", "--connect", "ws://127.0.0.1:9"
+    (place / "other").mkdir()
+    with subprocess.Popen(
+        command(*arguments, "--listen", "127.0.0.1:0"), stdout=subprocess.PIPE, encoding="utf-8"
+    ) as process:
+        try:
+            url = re.search(r"ws://\S+\d", process.stdout.readline())[0]
+            told = process.stdout.readline()
+            assert re.fullmatch(r"ws://127.0.0.1:9: nobody answers there \(.*\); it is tried again.\n", told)
+            with Peer(connect=[url], device="phone"):
+                assert process.stdout.readline() == "Linked with phone.\n"
+        finally:
+            process.kill()
+    with subprocess.Popen(command(*arguments, "--json"), stdout=subprocess.PIPE, encoding="utf-8") as process:
+        try:
+            process.stdout.readline()
+            told = json.loads(process.stdout.readline())
+            assert (told["address"], told["linked"]) == ("ws://127.0.0.1:9", False)
+            assert "nobody answers" in told["reason"]
+        finally:
+            process.kill()
+
+
+def test_serve_tells_where_nobody_answers_before_it_keeps_anything(place):
+    with subprocess.Popen(
+        command("serve", "kept", "--no-key", "--connect", "ws://127.0.0.1:9"),
+        stdout=subprocess.PIPE,
+        encoding="utf-8",
+    ) as process:
+        try:
+            assert process.stdout.readline().startswith("Serving kept")
+            assert "nobody answers there" in process.stdout.readline()
+        finally:
+            process.kill()

@@ -11,6 +11,7 @@ from tinysync.api import tracker
 from tinysync.cli.catching_up import bars_of
 from tinysync.cli.changes import printer
 from tinysync.cli.conflicts import conflict_printer
+from tinysync.cli.linking import links_told
 from tinysync.cli.peering import peer_options
 from tinysync.cli.reporting import as_json, console, examples, print_json, print_text
 from tinysync.cli.running import until_stopped
@@ -54,6 +55,7 @@ def mirror(files: tuple[Structure, ...], peering: PeerOptions, as_json: bool) ->
         else:
             print_text(f"Mirroring {', '.join(names)}; {peering.ways(peer)}. Ctrl-C ends it.", "bold")
             stack.enter_context(bars_of(peer, console()))
+        stack.enter_context(links_told(peer, as_json=as_json))
         until_stopped()
         if not as_json:
             print_text("Ended; what was not sent yet is sent when the devices meet again.")

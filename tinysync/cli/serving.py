@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tinysync.cli.catching_up import bars_of
+from tinysync.cli.linking import links_told
 from tinysync.cli.peering import peer_options
 from tinysync.cli.reporting import as_json, console, examples, print_json, print_text
 from tinysync.cli.running import until_stopped
@@ -55,4 +56,5 @@ def serve(folder: Path, documents: tuple[str, ...], peering: PeerOptions, yjs: s
         else:
             print_text(f"Serving {folder}; {peering.ways(peer)}. Ctrl-C ends it.", "bold")
             stack.enter_context(bars_of(peer, console()))
+        stack.enter_context(links_told(peer, as_json=as_json))
         until_stopped()

@@ -22,6 +22,12 @@ NO_TLS: Final = "it does not use TLS, so it has no key of a group"
 NO_TLS_13: Final = "it does not speak TLS 1.3, as tinysync does"
 REFUSES_THIS_GROUP: Final = "it found this device to belong to another group: its key is not the one used here"
 
+NOBODY: Final = "nobody answers there"
+NEEDS_KEY: Final = "what answers there wants a key, it seems, and this Peer has none: give it key=..."
+NEEDS_NO_KEY: Final = "what answers there breaks off: it has no key, it seems, and this Peer has one"
+UNANSWERED: Final = (NOBODY, NEEDS_KEY, NEEDS_NO_KEY)
+"""What the reasons begin with why a link did not come about that nobody refused."""
+
 _BY_REASON: Final = {
     "PEER_DID_NOT_RETURN_A_CERTIFICATE": "it has shown no certificate, so it has no key of a group",
     "HTTP_REQUEST": NO_TLS,

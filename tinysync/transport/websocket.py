@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import errno
 import logging
+import os
 import ssl
 from dataclasses import replace
 from functools import partial
@@ -21,7 +22,7 @@ from tinysync.transport.addresses import Address, parse_address
 from tinysync.transport.caller import Caller
 from tinysync.transport.doorkeeper import LAST_WORD_SECONDS, Doorkeeper, Stranger, Visitor, host_of, origin
 from tinysync.transport.rates import Rates
-from tinysync.transport.refusals import Refusals, reason_of
+from tinysync.transport.refusals import NEEDS_KEY, NEEDS_NO_KEY, NOBODY, Refusals, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
@@ -52,6 +53,15 @@ def cannot_listen(address: str, error: OSError) -> InvalidAddress:
     if error.errno != errno.EADDRINUSE:
         advice = "choose an address of this machine and a port that this user may listen on"
     return InvalidAddress(f"cannot listen on {address!r}: {error.strerror or error}; {advice}")
+
+
+def _in_short(error: Exception) -> str:
+    """Return what the system says of an attempt to connect, without the address, which is known."""
+    if isinstance(error, OSError) and error.errno and error.strerror:
+        return (
+            os.strerror(error.errno) if error.errno > 0 else error.strerror
+        )  # those below 0 are not of the system
+    return str(error) or type(error).__name__
 
 
 class WebSocketLink:
@@ -219,10 +229,9 @@ class WebSocketTransport:
             reason = str(error) if isinstance(error, LinkRefused) else reason_of(error)
             raise LinkRefused(f"no link to {place}: {reason}", reason) from error
         except (OSError, TimeoutError, InvalidHandshake, ConnectionClosed, ValueError) as error:
-            reason = f"nobody answers there ({error or type(error).__name__})"
+            reason = f"{NOBODY} ({_in_short(error)})"
             if isinstance(error, InvalidMessage | ConnectionResetError | ConnectionAbortedError):
-                own, other = ("a key", "none") if self._security else ("no key", "one")
-                reason = f"what answers there does not go on; this Peer has {own}, and that may have {other}"
+                reason = NEEDS_NO_KEY if self._security else NEEDS_KEY
             raise LinkClosed(f"no link to {place}: {reason}", reason) from error
         return WebSocketLink(socket, self._max_frame)
 
