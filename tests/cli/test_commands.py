@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import signal
+import socket
 import subprocess
 from pathlib import Path
 
@@ -50,6 +51,9 @@ def test_json_files_and_lists(place):
         (["set", "conf.toml", "a", "1"], 2, "must end with .yaml or .json"),
         (["mirror", "good.yaml", "--no-lan"], 2, "nobody to link with"),
         (["mirror", "good.yaml", "--no-key"], 2, "nobody to link with"),
+        (["mirror", "good.yaml", "--no-key", "--lan"], 2, "--lan"),
+        (["serve", "kept", "--no-key", "--lan", "--listen", "127.0.0.1:0"], 2, "--lan"),
+        (["serve", "kept", "--no-key"], 2, "nobody to link with"),
         (["mirror", "good.yaml"], 1, "key"),
         (["mirror", "good.yaml", "--listen", "127.0.0.1:0"], 1, "key"),
         (["mirror", "good.yaml", "--listen", "0.0.0.0:0", "--no-key"], 1, "without a key"),
@@ -162,5 +166,31 @@ def test_serve_tells_where_nobody_answers_before_it_keeps_anything(place):
         try:
             assert process.stdout.readline().startswith("Serving kept")
             assert "nobody answers there" in process.stdout.readline()
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (
+            ["--listen", "127.0.0.1:0"],
+            r"others connect to wss://127\.0\.0\.1:\d+; devices on this machine find it",
+        ),
+        (["--listen", "127.0.0.1:0", "--no-lan"], r"others connect to wss://127\.0\.0\.1:\d+"),
+        (["--listen", "0.0.0.0:0", "--no-lan"], rf"others connect to wss://{re.escape(socket.gethostname())}:\d+"),
+        (["--listen", "localhost:0", "--no-key"], r"others connect to ws://localhost:\d+"),
+        (["--no-key", "--yjs", "127.0.0.1:0"], r"Yjs clients connect to ws://127\.0\.0\.1:\d+"),
+        (["--no-lan", "--yjs", "127.0.0.1:0"], r"Yjs clients connect to ws://127\.0\.0\.1:\d+"),
+    ],
+)
+def test_serve_says_how_others_get_there(place, arguments, told):
+    printed("key", "new")
+    with subprocess.Popen(
+        command("serve", "kept", *arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8"
+    ) as process:
+        try:
+            line = process.stdout.readline()
+            assert re.fullmatch(rf"Serving kept; {told}\. Ctrl-C ends it\.\n", line), (line, process.poll())
         finally:
             process.kill()

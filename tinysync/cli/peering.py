@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass
 from functools import wraps
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import click
 
@@ -22,6 +24,8 @@ class PeerOptions:
     listen: str | None
     connect: tuple[str, ...]
     lan: bool | None
+    lan_by_default: bool | None
+    """None: if no addresses were given."""
     key: str | None
     no_key: bool
     device: str | None
@@ -31,7 +35,8 @@ class PeerOptions:
         """Whether devices are looked for on the local network: unless it was said, if no addresses were given."""
         if self.no_key:
             return False
-        return not self.has_addresses if self.lan is None else self.lan
+        by_default = not self.has_addresses if self.lan_by_default is None else self.lan_by_default
+        return by_default if self.lan is None else self.lan
 
     @property
     def has_addresses(self) -> bool:
@@ -40,7 +45,9 @@ class PeerOptions:
 
     def open(self, **options: Any) -> Peer:
         """Return the peer, with more options; raises what Peer does, and UsageError if it can reach nobody."""
-        if not self.uses_lan and not self.has_addresses:
+        if self.no_key and self.lan:
+            raise click.UsageError("--lan finds the devices of a group by its key: leave out --no-key, or --lan")
+        if not self.uses_lan and not self.has_addresses and options.get("yjs") is None:
             raise click.UsageError("nobody to link with: without --lan, give --listen or --connect")
         return Peer(
             listen=self.listen,
@@ -53,10 +60,20 @@ class PeerOptions:
 
     def ways(self, peer: Peer) -> str:
         """Return how others get here, for people."""
-        ways = [f"others connect to {peer.url}"] if self.listen is not None else []
-        ways += [f"Yjs clients connect to {peer.yjs_url}"] if peer.yjs_url else []
-        ways += ["devices on the local network find it"] if self.uses_lan else []
+        ways = [f"others connect to {_as_seen_elsewhere(peer.url)}"] if self.listen and peer.url else []
+        ways += [f"Yjs clients connect to {_as_seen_elsewhere(peer.yjs_url)}"] if peer.yjs_url else []
+        if self.uses_lan:
+            # With --lan it listens at an IPv4 address.
+            is_inside = (urlsplit(peer.url or "").hostname or "").startswith("127.")
+            ways.append(f"devices on {'this machine' if is_inside else 'the local network'} find it")
         return "; ".join(ways) or "it connects to others"
+
+
+def _as_seen_elsewhere(url: str) -> str:
+    """Return an address that is listened at as others write it: all addresses of this machine are its name."""
+    parts = urlsplit(url)
+    is_any = parts.hostname in {"0.0.0.0", "::"}  # noqa: S104 - what others are not told
+    return f"{parts.scheme}://{socket.gethostname()}:{parts.port}" if is_any else url
 
 
 def peer_options(*, lan: bool | None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -71,7 +88,7 @@ def peer_options(*, lan: bool | None) -> Callable[[Callable[..., Any]], Callable
         ),
         click.option(
             "--lan/--no-lan",
-            default=lan,
+            default=None,
             help=f"Find devices of the group on the local network, and be found; {by_default}.",
         ),
         click.option(
@@ -87,7 +104,9 @@ def peer_options(*, lan: bool | None) -> Callable[[Callable[..., Any]], Callable
         @wraps(command)
         def run(**given: Any) -> Any:
             names = ("listen", "connect", "lan", "key", "no_key", "device")
-            return command(peering=PeerOptions(**{name: given.pop(name) for name in names}), **given)
+            return command(
+                peering=PeerOptions(**{name: given.pop(name) for name in names}, lan_by_default=lan), **given
+            )
 
         for option in reversed(options):
             run = option(run)
