@@ -45,7 +45,14 @@ def test_json_files_and_lists(place):
         (["get", "conf.yaml"], 1, "there is no file conf.yaml"),
         (["get", "good.yaml", "a/b/c"], 1, "good.yaml has no entry a/b"),
         (["delete", "good.yaml", "l/7"], 1, "good.yaml has no entry l/7"),
-        (["set", "good.yaml", "a", "[1"], 2, "VALUE is not understood"),
+        (["set", "good.yaml", "a", "[1"], 2, "VALUE is not understood as YAML: while parsing"),
+        (["set", "good.yaml", "a", "[1"], 2, "; quote it, or use --json"),
+        (["set", "good.yaml", "a", "[1", "--json"], 2, "VALUE is no JSON: "),
+        (["set", "good.yaml", "a", "NaN", "--json"], 2, "VALUE is no JSON: NaN is no number of JSON"),
+        (["set", "good.yaml", "a", "[1e999]", "--json"], 2, "VALUE is no JSON: the number 1e999 is too large"),
+        (["set", "good.yaml", "a"], 2, "Missing argument 'VALUE'"),
+        (["set", "good.yaml", "", "1"], 2, "PATH is empty"),
+        (["delete", "good.yaml"], 2, "Missing argument 'PATH'"),
         (["get", "bad.yaml"], 1, "bad.yaml"),
         (["get", "conf.toml"], 1, "there is no file"),
         (["set", "conf.toml", "a", "1"], 2, "must end with .yaml or .json"),
@@ -179,7 +186,7 @@ def test_serve_tells_where_nobody_answers_before_it_keeps_anything(place):
         ),
         (["--listen", "127.0.0.1:0", "--no-lan"], r"others connect to wss://127\.0\.0\.1:\d+"),
         (["--listen", "0.0.0.0:0", "--no-lan"], rf"others connect to wss://{re.escape(socket.gethostname())}:\d+"),
-        (["--listen", "localhost:0", "--no-key"], r"others connect to ws://localhost:\d+"),
+        (["--listen", "localhost:0", "--no-key"], r"others connect to ws://127\.0\.0\.1:\d+"),
         (["--no-key", "--yjs", "127.0.0.1:0"], r"Yjs clients connect to ws://127\.0\.0\.1:\d+"),
         (["--no-lan", "--yjs", "127.0.0.1:0"], r"Yjs clients connect to ws://127\.0\.0\.1:\d+"),
     ],
@@ -194,3 +201,21 @@ def test_serve_says_how_others_get_there(place, arguments, told):
             assert re.fullmatch(rf"Serving kept; {told}\. Ctrl-C ends it\.\n", line), (line, process.poll())
         finally:
             process.kill()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["a", '"x'], ["a/b", "1"], ["", "1"], ["a", "9" * 5000], ["a", "[1", "--json"]],
+)
+def test_a_set_that_fails_makes_no_file(place, arguments):
+    assert here("set", "new.json", *arguments).exit_code in {1, 2}
+    assert list(place.iterdir()) == []
+    printed("set", "new.json", "a", "1")
+    assert json.loads((place / "new.json").read_text()) == {"a": 1}
+
+
+def test_numbers_that_json_cannot_say_are_printed_as_in_json_files(place):
+    printed("set", "conf.json", "a", "[.inf, -.inf, .nan, 1.5]")
+    told = printed("get", "conf.json", "--json")
+    assert told == '{"a": ["inf", "-inf", "nan", 1.5]}\n'
+    assert json.loads(told) == json.loads((place / "conf.json").read_text())

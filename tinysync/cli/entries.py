@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from contextlib import closing
-from typing import Any
+from typing import Any, Final, NoReturn
 
 import click
 
-from tinysync.api import tracker
+from tinysync.api import track, tracker
 from tinysync.cli.paths import entry, parent, parse_path, path_argument
 from tinysync.cli.reporting import as_json, examples, print_json
 from tinysync.cli.structures import Structure, look_in, new_structure_argument, structure_argument
@@ -16,6 +18,8 @@ from tinysync.errors import UnreadableFile
 from tinysync.storage.plain import SAFE_YAML
 from tinysync.storage.yaml_dump import dump_yaml
 from tinysync.storage.yaml_load import load_yaml
+
+_ABOUT_A_FILE: Final = re.compile(r"VALUE, line \d+, column \d+: (.*)\. The file was left .*", re.DOTALL)
 
 
 @click.command(
@@ -46,29 +50,37 @@ def get_entry(structure: Structure, path: str, as_json: bool) -> None:
     ),
 )
 @new_structure_argument
-@path_argument
+@click.argument("path")
 @click.argument("value")
 @click.option("--json", "is_json", is_flag=True, help="VALUE is JSON; by default it is read as YAML.")
 def set_entry(structure: Structure, path: str, value: str, is_json: bool) -> None:
     """Write VALUE to the entry of FILE at PATH; containers on the way must be there."""
+    if not path:
+        raise click.UsageError("PATH is empty: name the entry to write")
+    written = _value(value, is_json=is_json)
+    if not structure.paths.readable.exists() and not structure.paths.state.exists():
+        # What fails must leave no new file behind.
+        _write(track({}, persist=False), structure, path, written)
     root = look_in(structure)
     with closing(tracker(root)):
-        container, key = parent(root, path, structure.paths.readable.name, new=True)
-        if key is None:
-            raise click.UsageError("PATH is empty: name the entry to write")
-        container[key] = _value(value, is_json=is_json)
+        _write(root, structure, path, written)
+
+
+def _write(root: Any, structure: Structure, path: str, value: Any) -> None:
+    container, key = parent(root, path, structure.paths.readable.name, new=True)
+    container[key] = value
 
 
 @click.command("delete", short_help="Delete an entry.", epilog=examples("delete settings servers/web"))
 @structure_argument
-@path_argument
+@click.argument("path")
 def delete_entry(structure: Structure, path: str) -> None:
     """Delete the entry of NAME at PATH."""
+    if not path:
+        raise click.UsageError("PATH is empty: name the entry to delete")
     root = look_in(structure)
     with closing(tracker(root)):
         container, key = parent(root, path, structure.paths.readable.name)
-        if key is None:
-            raise click.UsageError("PATH is empty: name the entry to delete")
         del container[key]
 
 
@@ -83,12 +95,29 @@ def print_value(plain: Any, *, as_json: bool) -> None:
 
 
 def _value(text: str, *, is_json: bool) -> Any:
+    if is_json:
+        try:
+            return json.loads(text, parse_constant=_no_number, parse_float=_finite)
+        except (ValueError, RecursionError) as error:
+            raise click.UsageError(f"VALUE is no JSON: {error}") from None
     try:
-        if is_json:
-            return json.loads(text)
         # A document that is a scalar is none for a file; as the entry of a map it is.
         lines = text.splitlines() or [""]
         value = load_yaml("\n".join(["value:", *(f"  {line}" for line in lines)]).encode(), "VALUE")
     except (ValueError, UnreadableFile) as error:
-        raise click.UsageError(f"VALUE is not understood: {error}") from None
+        # What it says of a file, and where in it, is about none.
+        told = _ABOUT_A_FILE.fullmatch(str(error))
+        problem = told[1] if told else str(error)
+        raise click.UsageError(f"VALUE is not understood as YAML: {problem}; quote it, or use --json") from None
     return value["value"]
+
+
+def _no_number(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no number of JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"the number {text:.60} is too large")
+    return number

@@ -30,9 +30,7 @@ def parse_path(root: Any, path: str, where: str) -> list[Any]:
 
 
 def parent(root: Any, path: str, where: str, *, new: bool = False) -> tuple[Any, Any]:
-    """Return the container that holds the entry at a path, and its key or index there; (root, None) for ''."""
-    if not path:
-        return root, None
+    """Return the container that holds the entry at a path, and its key or index there."""
     *steps, last = path.split("/")
     container = entry(root, parse_path(root, "/".join(steps), where))
     if new and isinstance(container, dict) and last not in container and _number(last, container) is None:

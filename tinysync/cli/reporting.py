@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import sys
 import warnings
@@ -190,7 +191,7 @@ def print_json(value: Any) -> None:
 
 
 def _encoded(value: Any) -> str:
-    return json.dumps(_sayable(value), ensure_ascii=False)
+    return json.dumps(_sayable(value), ensure_ascii=False, allow_nan=False)
 
 
 def _sayable(value: Any) -> Any:
@@ -200,4 +201,6 @@ def _sayable(value: Any) -> Any:
         return [_sayable(item) for item in value]
     if isinstance(value, (set, frozenset)):
         return [_sayable(item) for item in sorted(value, key=repr)]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)  # as in files: "inf", "-inf", "nan"
     return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
