@@ -9,6 +9,8 @@ import subprocess
 from contextlib import contextmanager
 
 from tinysync import Peer, track, tracker
+from tinysync.cli.changes import printer
+from tinysync.cli.structures import Structure
 
 from .processes import command, here
 
@@ -81,6 +83,21 @@ def test_lines_for_people(place):
         assert line.split()[1:6] == ["todo.yaml", "a", "program", "here", "number"]
         assert "\x1b" not in line
         tracker(todo).close()
+
+
+def test_a_range_of_a_list_is_told_apart_from_its_path(place, capsys):
+    structure = Structure("todo", place, ".yaml")
+    todo = track({"tasks": ["milk"]}, "todo", callback=printer(structure, as_json=True))
+    tracker(todo).on("**", printer(structure, as_json=False))
+    todo.tasks[1:1] = ["bread", "eggs"]
+    del todo.tasks[::2]
+    tracker(todo).close()
+    lines = capsys.readouterr().out.splitlines()
+    first, second = (json.loads(line) for line in lines if line.startswith("{"))
+    assert (first["path"], first["range"], first["values"]) == (["tasks"], [1, 1, None], [["bread", "eggs"]])
+    assert (second["path"], second["range"], second["change"]) == (["tasks"], [None, None, 2], "__delitem__")
+    texts = [line.split("  ", 3)[3] for line in lines if not line.startswith("{")]
+    assert texts == ["tasks[1:1] = ['bread', 'eggs']", "tasks[::2] deleted"]
 
 
 def test_it_ends_when_nobody_reads(place):

@@ -42,14 +42,16 @@ def printer(
     return show
 
 
-def _entry(change: Change) -> tuple[list[Any], bool]:
-    """Return the path of what changed, and whether that is an entry rather than a container."""
+def _entry(change: Change) -> tuple[list[Any], slice | None, bool]:
+    """Return the path of what changed, the range if it is one of a list, and whether it is an entry."""
     is_entry = change.func_name in _ENTRY_CALLS and bool(change.args)
-    return [*change.path, *(change.args[:1] if is_entry else ())], is_entry
+    if is_entry and isinstance(change.args[0], slice):
+        return change.path, change.args[0], True
+    return [*change.path, *(change.args[:1] if is_entry else ())], None, is_entry
 
 
 def _for_programs(change: Change, structure: Structure) -> dict[str, Any]:
-    path, is_entry = _entry(change)
+    path, part, is_entry = _entry(change)
     told: dict[str, Any] = {
         "structure": structure.name,
         "file": str(structure.paths.readable),
@@ -59,12 +61,14 @@ def _for_programs(change: Change, structure: Structure) -> dict[str, Any]:
         "path": path,
         "change": change.func_name,
     }
+    if part is not None:
+        told["range"] = [part.start, part.stop, part.step]
     values = list(change.args[1:] if is_entry else change.args)
     return told | ({"values": values} if values else {})
 
 
 def _for_people(change: Change, structure: Structure) -> Text:
-    path, is_entry = _entry(change)
+    path, part, is_entry = _entry(change)
     who = {"file": "edited by hand", "local": "here"}.get(change.origin, change.device or "another device")
     if change.origin == "remote" and change.device == read_device(structure.paths):
         who = "a program here"
@@ -73,6 +77,9 @@ def _for_people(change: Change, structure: Structure) -> Text:
         (f"{datetime.now().astimezone():%H:%M:%S}  ", "dim"), (file, "bold"), "  ", (who, "cyan"), "  "
     )
     line.append(path_text(path), "green")
+    if part is not None:
+        bounds = [part.start, part.stop, *([] if part.step is None else [part.step])]
+        line.append(f"[{':'.join('' if bound is None else str(bound) for bound in bounds)}]", "green")
     if is_entry:
         values = _short(change.args[1:])
         return line.append(f" {_ENTRY_CALLS[change.func_name]}{f' {values}' if values else ''}")
