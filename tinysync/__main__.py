@@ -1,6 +1,6 @@
 """``python -m tinysync``: the command line."""
 
-from tinysync.cli import main
+from _tinysync_command import main
 
 if __name__ == "__main__":
     main()

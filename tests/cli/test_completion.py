@@ -90,6 +90,26 @@ def test_ctrl_c_ends_a_command_without_a_word(place):
         assert process.stderr.read().strip() == b""
 
 
+@pytest.mark.parametrize("library", ["_pycrdt", "msgpack", "_yaml"])
+def test_ctrl_c_ends_a_command_that_is_just_starting(place, library):
+    if not sys.platform.startswith("linux"):
+        pytest.skip("it is not known how far it is")
+    program = "from _tinysync_command import main; main()"
+    with subprocess.Popen(
+        [sys.executable, "-c", program, "key", "enter"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+    ) as process:
+        # What it has loaded tells how far it is.
+        while library not in Path("/proc", str(process.pid), "maps").read_text():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == 130
+        assert process.stderr.read().strip() == b""
+
+
 def wait_for_input(process):
     """Wait until a process sleeps in a read from its standard input."""
     if not sys.platform.startswith("linux"):
