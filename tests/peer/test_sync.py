@@ -259,6 +259,15 @@ def test_addresses_are_checked_at_once(peers):
         peers(listen=a.url)
 
 
+@pytest.mark.parametrize("name", [5, None, "other", ["todo"]])
+def test_only_what_is_shared_is_waited_for(peers, name):
+    peer = peers(Blobs("todo"), connect=["ws://127.0.0.1:9"])
+    with pytest.raises(UsageError, match=r"'todo'.*" if name == "other" else "the name of a structure"):
+        peer.wait_synced(name, 0.1)
+    with pytest.raises(UsageError):
+        peer.begin_wait_synced(name, 0.1).result(DEADLINE)
+
+
 def test_a_name_is_shared_once(peers):
     one, other = devices(2)
     a = peers(one)

@@ -408,8 +408,8 @@ class Peer:
 
         Asked are the peers at all ``connect`` addresses, and those that are connected and share the document. With
         ``lan`` there are three seconds after the peer was made for others to be found.
-        Raises SyncTimeout, naming those that did not answer within ``timeout`` seconds, and KindMismatch or
-        PeerRefused if one refuses the document.
+        Raises SyncTimeout, naming those that did not answer within ``timeout`` seconds, KindMismatch or
+        PeerRefused if one refuses the document, and UsageError if this peer does not share it.
         """
         self._thread.run(self._wait_synced(name, timeout))
 
@@ -418,6 +418,13 @@ class Peer:
         return self._thread.begin(self._wait_synced(name, timeout))
 
     async def _wait_synced(self, name: DocumentId, timeout: float | None) -> None:  # noqa: ASYNC109 - the public one
+        if not isinstance(name, str):
+            raise UsageError(f"wait_synced takes the name of a structure, and then how long, not {name!r}")
+        if name not in self._documents:
+            shared = ", ".join(map(repr, self._documents)) or "nothing"
+            raise UsageError(
+                f"the peer {self.device!r} does not share {name!r} that it could wait for; it shares {shared}"
+            )
         self._flush()
         if self._finder is not None:
             began = asyncio.get_running_loop().time()
