@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from tests.peer.devices import wait_until
-from tinysync import Peer
+from tinysync import Peer, track, tracker
 
 from .processes import command, here, out, printed
 
@@ -61,9 +61,16 @@ def test_json_files_and_lists(place):
         (["mirror", "good.yaml", "--no-key", "--lan"], 2, "--lan"),
         (["serve", "kept", "--no-key", "--lan", "--listen", "127.0.0.1:0"], 2, "--lan"),
         (["serve", "kept", "--no-key"], 2, "nobody to link with"),
-        (["mirror", "good.yaml"], 1, "key"),
-        (["mirror", "good.yaml", "--listen", "127.0.0.1:0"], 1, "key"),
+        (["mirror", "good.yaml"], 1, "'tinysync key new' makes one"),
+        (
+            ["mirror", "good.yaml", "--listen", "127.0.0.1:0", "--key", "none"],
+            1,
+            "there is no key in none: 'tinysync",
+        ),
         (["mirror", "good.yaml", "--listen", "0.0.0.0:0", "--no-key"], 1, "without a key"),
+        (["mirror", "good.yaml", "--listen", "0.0.0.0:0", "--no-key"], 1, "'tinysync key new'"),
+        (["key", "show"], 1, "'tinysync key new'"),
+        (["fingerprint"], 1, "'tinysync key new'"),
         (["pair", "12", "phone"], 1, "fingerprint"),
         (["nonsense"], 2, "No such command"),
     ],
@@ -74,6 +81,7 @@ def test_errors_are_a_line_and_an_exit_code(place, arguments, code, message):
     result = here(*arguments)
     assert (result.exit_code, "Traceback" in result.stderr) == (code, False), result.stderr
     assert message in result.stderr
+    assert not re.search(r"Key\.new|key=", result.stderr)
     assert (place / "good.yaml").read_text() == "a: 1\nl:\n- 1\n"
 
 
@@ -82,6 +90,7 @@ def test_a_key_is_made_once_shown_and_entered(place):
     assert Path(made["path"]).stat().st_mode & 0o77 == 0
     assert here("key", "new").exit_code == 1
     secret = printed("key", "show")
+    assert "'tinysync key enter'" in here("key", "enter", "--path", "third", stdin="no key").stderr
     entered = json.loads(printed("key", "enter", "--path", "other", "--json", stdin=secret).splitlines()[-1])
     assert entered["group"] == made["group"]
     fingerprint = printed("fingerprint").strip()
@@ -219,3 +228,30 @@ def test_numbers_that_json_cannot_say_are_printed_as_in_json_files(place):
     told = printed("get", "conf.json", "--json")
     assert told == '{"a": ["inf", "-inf", "nan", 1.5]}\n'
     assert json.loads(told) == json.loads((place / "conf.json").read_text())
+
+
+@pytest.mark.parametrize("arguments", [["nosuch", "--json"], ["key", "nosuch", "--json"]])
+def test_an_unknown_command_is_an_error_in_json_where_that_was_asked_for(place, arguments):
+    result = here(*arguments)
+    told = json.loads(result.stderr)
+    assert (result.exit_code, told["exit"]) == (2, 2)
+    assert "nosuch" in told["error"]
+
+
+def test_what_is_logged_is_one_line(place):
+    with subprocess.Popen(
+        command("mirror", "conf.yaml", "--no-key", "--listen", "127.0.0.1:0", "--device", "A"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    ) as process:
+        try:
+            url = re.search(r"ws://\S+\d", process.stdout.readline())[0]
+            with Peer(connect=[url], device="a device with a name that makes lines long" * 2) as peer:
+                other = track([], "conf", persist=False, sync=peer)
+                line = process.stderr.readline()
+                tracker(other).close()
+            assert line.startswith("'conf' cannot be shared with a device")
+            assert "list" in line
+        finally:
+            process.kill()

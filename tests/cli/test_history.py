@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from datetime import datetime, timedelta
@@ -179,3 +180,15 @@ def test_a_process_prints_no_colours_into_a_pipe(todo):
     assert result.returncode == 0
     assert "\x1b" not in result.stdout
     assert "─" not in result.stdout
+
+
+def test_the_first_version_of_a_file_that_was_there_is_the_file(place):
+    (place / "notes.yaml").write_text("a: 1\n")
+    printed("get", "notes.yaml")
+    assert printed("log", "notes").splitlines()[1].split()[2:] == ["the", "file", "a"]
+
+
+def test_a_time_before_all_versions_is_told_as_the_one_it_is_before(todo):
+    result = here("at", "todo", "1d")
+    moment_ = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
+    assert re.fullmatch(rf"Error: the history that is kept begins at {moment_}, after {moment_}\n", result.stderr)

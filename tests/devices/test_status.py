@@ -56,6 +56,15 @@ def test_devices_in_step(kept):
     assert tracker(theirs).status().durable
 
 
+def test_who_is_linked_is_written_down_at_once(kept, tmp_path, monkeypatch):
+    # What is written in a while would come too late for who is killed.
+    monkeypatch.setattr("tinysync.peer.peer.SAVE_SECONDS", 3600)
+    for each in kept:
+        each.track({})
+    for name in ("laptop", "phone"):
+        wait_until((tmp_path / name / ".tinysync/todo/peers").exists)
+
+
 def test_a_device_that_was_never_there(device):
     phone = device(connect=["ws://127.0.0.1:9"], device="phone")
     todo = phone.track({"a": 1})

@@ -70,6 +70,8 @@ def show_log(structure: Structure, number: int, as_json: bool) -> None:
 
 
 def _who(version: HistoryEntry) -> str:
+    if version.origin == "file" and version.version == 1:
+        return "the file"
     return _WHO.get(version.origin) or version.device
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from tinysync.cli.reporting import as_json, print_json
+from tinysync.cli.reporting import Reporting, as_json, print_json
 from tinysync.group import Key
 
 path_option = click.option(
@@ -15,7 +15,20 @@ path_option = click.option(
 )
 
 
-@click.group(short_help="Make, enter and show the secret of a group.")
+def group_key(path: str | Path | None) -> Key:
+    """Return the key in a file, or else that of the user; raises what they raise."""
+    if path is None and (key := Key.from_environment()) is not None:
+        return key
+    place = Key.default_path() if path is None else Path(path)
+    if not place.exists():
+        raise click.ClickException(
+            f"there is no key in {place}: 'tinysync key new' makes one, 'tinysync key enter' takes that of another"
+            " device"
+        )
+    return Key.load(place)
+
+
+@click.group(cls=Reporting, short_help="Make, enter and show the secret of a group.")
 def key() -> None:
     """Make and show the secret of a group: whoever has it is a member."""
 
@@ -45,7 +58,7 @@ def enter(path: Path | None, as_json: bool) -> None:
 @as_json
 def show(path: Path | None, as_json: bool) -> None:
     """Print the secret itself, to be entered on another device."""
-    shown = Key.load(path) if path is not None else Key.default()
+    shown = group_key(path)
     if as_json:
         print_json({"key": shown.text(), "group": shown.group})
     else:

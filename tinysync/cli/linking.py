@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from tinysync.cli.reporting import print_json, print_text
+from tinysync.cli.reporting import in_a_shell, print_json, print_text
 from tinysync.transport.refusals import UNANSWERED
 
 if TYPE_CHECKING:
@@ -54,6 +54,6 @@ class _Teller:
         self._unanswered.add(device.address or "")
         if self._as_json:
             told = {"device": device.name or None, "address": device.address, "linked": False}
-            print_json(told | {"reason": device.reason})
+            print_json(told | {"reason": in_a_shell(device.reason)})
         else:
-            print_text(f"{device.address}: {device.reason}; it is tried again.")
+            print_text(f"{device.address}: {in_a_shell(device.reason)}; it is tried again.")

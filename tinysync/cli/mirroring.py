@@ -37,7 +37,8 @@ def mirror(files: tuple[Structure, ...], peering: PeerOptions, as_json: bool) ->
 
     Devices on the local network find each other, or give addresses. Files are the same document on two
     devices if they have the same name, wherever they lie. They may be edited by hand and by programs at any time;
-    what is edited offline is merged when the devices meet.
+    what is edited offline is merged when the devices meet. What they say is the same on all devices; comments and
+    layout stay each device's own.
     """
     with ExitStack() as stack:
         peer = stack.enter_context(peering.open())

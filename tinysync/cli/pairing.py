@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
+from tinysync.cli.keys import group_key
 from tinysync.cli.reporting import as_json, print_json
-from tinysync.group import Key, pair
+from tinysync.group import pair
 from tinysync.peer import Peer
 
 
@@ -18,7 +19,7 @@ from tinysync.peer import Peer
 @as_json
 def fingerprint(key: str | None, as_json: bool) -> None:
     """Print this device's fingerprint, to be paired on another one."""
-    with Peer(key=key or Key.default()) as peer:
+    with Peer(key=group_key(key)) as peer:
         if as_json:
             print_json({"fingerprint": peer.fingerprint})
         else:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from tinysync.group import Key
+from tinysync.cli.keys import group_key
 from tinysync.peer import Peer
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class PeerOptions:
             listen=self.listen,
             connect=self.connect,
             device=self.device,
-            key=None if self.no_key else (self.key or Key.default()),
+            key=None if self.no_key else group_key(self.key),
             lan=self.uses_lan,
             **options,
         )

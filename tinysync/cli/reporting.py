@@ -18,11 +18,13 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 from rich import box
 from rich.console import Console
-from rich.logging import RichHandler
 from rich.table import Table
 from rich.text import Text
 
 from tinysync.errors import TinySyncError
+from tinysync.group.key import HOW_TO
+from tinysync.transport.addresses import MAKE_A_KEY
+from tinysync.transport.refusals import NEEDS_KEY, NEEDS_NO_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -62,6 +64,22 @@ def examples(*commands: str) -> str:
     return "\n".join(["\b", "Examples:", *(f"  tinysync {command}" for command in commands)])
 
 
+_KEY_COMMANDS: Final = "'tinysync key new' makes one, 'tinysync key enter' takes that of another device"
+_IN_A_SHELL: Final = {
+    HOW_TO: _KEY_COMMANDS,
+    MAKE_A_KEY: f"all devices need the same key: {_KEY_COMMANDS}",
+    NEEDS_KEY: "what answers there wants a key, it seems: leave out --no-key",
+    NEEDS_NO_KEY: "what answers there breaks off: it was started with --no-key, it seems",
+}
+
+
+def in_a_shell(text: str) -> str:
+    """Return what the library says with the advice that helps in a shell."""
+    for advice, command in _IN_A_SHELL.items():
+        text = text.replace(advice, command)
+    return text
+
+
 class JsonError(click.ClickException):
     """An error for programs."""
 
@@ -82,6 +100,14 @@ class Reporting(click.Group):
         del ctx
         return list(self.commands)
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; an unknown one cannot say itself that it is asked for JSON."""
+        if self.get_command(ctx, args[0]) is None and "--json" in args:
+            ctx.find_root().meta[_WITH_JSON] = True
+        return super().resolve_command(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; turn what goes wrong into a line and an exit code."""
         if ctx.parent is not None:
@@ -99,21 +125,30 @@ class Reporting(click.Group):
                 raise JsonError(error) from error
             raise
         except (TinySyncError, OSError) as error:
-            failed = click.ClickException(str(error))
+            failed = click.ClickException(in_a_shell(str(error)))
             if ctx.meta.get(_WITH_JSON):
                 raise JsonError(failed) from error
             raise failed from error
         return None
 
 
+class _Printing(logging.Handler):
+    """Prints what is logged, as it is: a line may be as long as it is."""
+
+    def __init__(self, messages: Console) -> None:
+        super().__init__(logging.WARNING)
+        self._messages = messages
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print it."""
+        self._messages.print(Text(self.format(record)))
+
+
 @contextmanager
 def _messages() -> Iterator[None]:
     """Have what the library logs and warns of printed to standard error, a line each."""
     messages = Console(stderr=True, highlight=False, soft_wrap=True)
-    handler = RichHandler(
-        logging.WARNING, messages, show_path=False, show_level=False, show_time=False, markup=False
-    )
-    handler.setFormatter(logging.Formatter("%(message)s"))
+    handler = _Printing(messages)
 
     def show(message: Warning | str, *_: Any, **__: Any) -> None:
         messages.print(Text(f"Warning: {message}", "yellow"))

@@ -20,7 +20,7 @@ VARIABLE: Final = "TINYSYNC_KEY"
 SECRET_BYTES: Final = 32
 CHECK_BYTES: Final = 3
 _SALT: Final = b"tinysync group v1"
-_HOW_TO: Final = "make one with tinysync.Key.new(), and give the same one to all devices of the group"
+HOW_TO: Final = "make one with tinysync.Key.new(), and give the same one to all devices of the group"
 
 
 class Key:
@@ -34,7 +34,7 @@ class Key:
 
     def __init__(self, secret: bytes) -> None:
         if not isinstance(secret, bytes) or len(secret) != SECRET_BYTES:
-            raise InvalidKey(f"the secret of a group is {SECRET_BYTES} random bytes; {_HOW_TO}")
+            raise InvalidKey(f"the secret of a group is {SECRET_BYTES} random bytes; {HOW_TO}")
         self._secret = secret
 
     @classmethod
@@ -50,7 +50,7 @@ class Key:
         """
         plain = "".join(text.split()).lower()
         if not plain.startswith(PREFIX):
-            raise InvalidKey(f"this is no key: a key begins with {PREFIX!r}; {_HOW_TO}")
+            raise InvalidKey(f"this is no key: a key begins with {PREFIX!r}; {HOW_TO}")
         letters = plain.removeprefix(PREFIX).replace("-", "")
         try:
             content = base64.b32decode(letters, casefold=True)
@@ -82,7 +82,7 @@ class Key:
         place = Path(path) if path is not None else cls.default_path()
         text = read_own(place, secret=True)
         if text is None:
-            raise UsageError(f"there is no key in {place}; {_HOW_TO}: Key.new().save({str(place)!r})")
+            raise UsageError(f"there is no key in {place}; {HOW_TO}: Key.new().save({str(place)!r})")
         try:
             return cls.from_text(text)
         except InvalidKey as error:
@@ -158,7 +158,7 @@ def as_key(key: Key | str | os.PathLike[str]) -> Key:
         return Key.from_text(key)
     if isinstance(key, str | os.PathLike):
         return Key.load(key)
-    raise InvalidKey(f"key= takes a Key, its text or the path of its file, not a {type(key).__name__}; {_HOW_TO}")
+    raise InvalidKey(f"key= takes a Key, its text or the path of its file, not a {type(key).__name__}; {HOW_TO}")
 
 
 def _check(secret: bytes) -> bytes:

@@ -99,7 +99,7 @@ class Connection:
         pass_on: Callable[[Connection, DocumentId, list[bytes]], None],
         changed: Callable[[], None],
         flush: Callable[[], None],
-        save_soon: Callable[[SharedDocument], None],
+        save_soon: Callable[..., None],
         present: Callable[[], None],
         offered: Callable[[DocumentId, str], None],
         links: Links,
@@ -154,6 +154,11 @@ class Connection:
         self._is_over = False
         """Whether nothing is begun any more, because the link is being closed for good."""
         self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def origin(self) -> str:
+        """Where the link comes from, in words."""
+        return self._link.origin
 
     @property
     def is_greeting(self) -> bool:
@@ -414,7 +419,8 @@ class Connection:
             differs = differs or (before is not None and before.differs and name not in self._agreed)
             device = replace(self.device(opened.replica, held), linked=linked, differs=differs)
             opened.document.note_device(device)
-            self._save_soon(opened.document)
+            # Others see by the note who is linked, and a process that is killed writes none later.
+            self._save_soon(opened.document, at_once=linked and (before is None or not before.linked))
 
     def compared(self, document: SharedDocument, error: DocumentsDiffer | None) -> None:
         """Note whether a document is the same as the peer's."""

@@ -14,7 +14,7 @@ from tinysync.peer.turns import Turns
 from tinysync.peer.waking import Waking
 from tinysync.protocol.messages import Code
 from tinysync.transport.backoff import Backoff
-from tinysync.transport.refusals import Refusals
+from tinysync.transport.refusals import TOO_MANY, Refusals
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -195,10 +195,10 @@ class Links:
         incoming = [connection for connection in self.connections if connection.url is None]
         greeting = [connection for connection in incoming if connection.is_greeting]
         if len(greeting) >= self._limits.max_greeting:
-            self._refusals.report("of the slowest", "too many links come in at the same time")
+            self._refusals.report(greeting[0].origin, TOO_MANY)
             greeting[0].break_off("it took too long")
         if len(incoming) >= self._limits.max_links + self._limits.max_greeting:
-            self._refusals.report("of the latest", "there are too many")
+            self._refusals.report(link.origin, "there are too many")
             link.abort()
             return
         in_use = sum(connection.is_ready for connection in incoming)

@@ -524,8 +524,11 @@ class Peer:
         for listener in self._status_listeners:
             listener()
 
-    def _save_soon(self, document: SharedDocument) -> None:
-        """Have a document write down what it remembers, in a while and not at every change."""
+    def _save_soon(self, document: SharedDocument, *, at_once: bool = False) -> None:
+        """Have a document write down what it remembers, in a while and not at every change, or ``at_once``."""
+        if at_once:
+            asyncio.get_running_loop().run_in_executor(None, document.save_devices)
+            return
         if not self._to_save:
             asyncio.get_running_loop().call_later(SAVE_SECONDS, self._save)
         self._to_save.add(document)

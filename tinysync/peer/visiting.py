@@ -45,7 +45,7 @@ class _Patient:
     def __init__(self, link: WebSocketLink, session: YjsSession) -> None:
         self._link = link
         self._session = session
-        self.fingerprint = link.fingerprint
+        self.fingerprint, self.origin = link.fingerprint, link.origin
         self.send, self.send_now, self.receive = link.send, link.send_now, link.receive
         self.trust, self.is_alive, self.abort = link.trust, link.is_alive, link.abort
 

@@ -238,7 +238,10 @@ def _count_until_time(past: Past, at: datetime) -> int:
     if not past.records:
         raise UsageError("no version is kept but the present one")
     begin = _time(past.records[0][1]).astimezone()
-    raise UsageError(f"the history that is kept begins at {begin:%Y-%m-%d %H:%M:%S}, after {at}")
+    raise UsageError(
+        f"the history that is kept begins at {begin:%Y-%m-%d %H:%M:%S}, after"
+        f" {moment.astimezone(begin.tzinfo):%Y-%m-%d %H:%M:%S}"
+    )
 
 
 def _check_whole(past: Past, version: int) -> None:

@@ -268,7 +268,7 @@ def _start(replica: Replica, disk: Disk, default: Any, status: Status, paths: Pa
         replica.document.own.add(client)
     replica.document.load(updates)
     arrange(replica.root, content)
-    disk.append("seed", client, updates)
+    disk.append("seed" if value is None else "file", client, updates)
 
 
 def _warn_of_lost_log(paths: Paths) -> None:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from tinysync.errors import InvalidAddress
 
-_MAKE_A_KEY = "make a key with tinysync.Key.new(), and give it to the Peer of each device as key="
+MAKE_A_KEY = "make a key with tinysync.Key.new(), and give it to the Peer of each device as key="
 _LONGEST_HOST = 253
 
 _HOST = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)(\.(?!-)[a-z0-9_-]{1,63}(?<!-))*\.?", re.ASCII)
@@ -57,7 +57,7 @@ def parse_address(text: str, *, listening: bool = False, secure: bool = False, p
     if port == 0 and not listening:
         raise InvalidAddress(f"cannot connect to {text!r}: port 0 is for listening on any free port")
     if parts.scheme == "wss" and not secure:
-        raise InvalidAddress(f"cannot use {text!r}: encrypted links are for the devices of a group; {_MAKE_A_KEY}")
+        raise InvalidAddress(f"cannot use {text!r}: encrypted links are for the devices of a group; {MAKE_A_KEY}")
     if parts.scheme == "ws" and secure:
         raise InvalidAddress(f"cannot use {text!r}: a Peer with a key makes encrypted links only; {form}")
     return Address(_checked_host(host, text, listening=listening, secure=secure or plain), port, secure)
@@ -85,7 +85,7 @@ def _checked_host(host: str, text: str, *, listening: bool, secure: bool) -> str
             return host
     raise InvalidAddress(
         f"refusing {text!r}: without a key anybody who reaches a peer could read and change its structures, so "
-        f"only addresses of this machine are used (127.0.0.1, ::1, localhost). For others, {_MAKE_A_KEY}",
+        f"only addresses of this machine are used (127.0.0.1, ::1, localhost). For others, {MAKE_A_KEY}",
     )
 
 

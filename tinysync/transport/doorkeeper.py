@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from websockets.asyncio.server import ServerConnection
 
 from tinysync.errors import LinkRefused
-from tinysync.transport.refusals import Refusals, reason_of
+from tinysync.transport.refusals import TOO_MANY, Refusals, reason_of
 
 if TYPE_CHECKING:
     from tinysync.transport.security import Security
@@ -122,14 +122,16 @@ class Doorkeeper:
         self._security = security
         self._max_handshakes = max_handshakes
         self._refusals = refusals
-        self._checks: dict[asyncio.Task[None], None] = {}
+        self._checks: dict[asyncio.Task[None], str] = {}
+        """Where each comes from."""
 
     def check(self, visitor: Visitor, transport: asyncio.Transport) -> None:
         """Let a visitor in if it is of the group and allowed; else close the link."""
         visitor.origin = origin(transport)
         if len(self._checks) >= self._max_handshakes:
-            next(iter(self._checks)).cancel()
-            self._refusals.report("of the slowest", "too many links come in at the same time")
+            slowest, whence = next(iter(self._checks.items()))
+            slowest.cancel()
+            self._refusals.report(whence, TOO_MANY)
 
         def ended(task: asyncio.Task[None]) -> None:
             del self._checks[task]
@@ -137,7 +139,7 @@ class Doorkeeper:
                 transport.abort()
 
         task = asyncio.ensure_future(self._check(visitor, transport))
-        self._checks[task] = None
+        self._checks[task] = visitor.origin
         task.add_done_callback(ended)
 
     async def close(self) -> None:

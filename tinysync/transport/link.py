@@ -18,6 +18,10 @@ class Link(Protocol):
     def fingerprint(self) -> str | None:
         """That of the device at the other end, which was checked; None without security."""
 
+    @property
+    def origin(self) -> str:
+        """Where it comes from, in words."""
+
     async def send(self, frame: bytes) -> None:
         """Send a frame; waits while the other side is slow."""
 

@@ -31,6 +31,7 @@ class MemoryLink:
         self._down = False
         self._other: MemoryLink = self
         self.fingerprint: str | None = None
+        self.origin = "from this process"
 
     @classmethod
     def pair(

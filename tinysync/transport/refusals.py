@@ -22,6 +22,7 @@ NO_TLS: Final = "it does not use TLS, so it has no key of a group"
 NO_TLS_13: Final = "it does not speak TLS 1.3, as tinysync does"
 REFUSES_THIS_GROUP: Final = "it found this device to belong to another group: its key is not the one used here"
 
+TOO_MANY: Final = "too many links come in at the same time, and it is the slowest"
 NOBODY: Final = "nobody answers there"
 NEEDS_KEY: Final = "what answers there wants a key, it seems, and this Peer has none: give it key=..."
 NEEDS_NO_KEY: Final = "what answers there breaks off: it has no key, it seems, and this Peer has one"

@@ -71,6 +71,7 @@ class WebSocketLink:
         self._socket = socket
         self._max_frame = max_frame
         self.fingerprint: str | None = getattr(socket, "fingerprint", None) or None
+        self.origin = origin(socket.transport)
 
     async def send(self, frame: bytes) -> None:
         """Send a frame; waits while the other side is slow."""
