@@ -98,7 +98,9 @@ def test_the_process_that_had_a_link_was_killed(place):
 
 
 def test_structures_without_other_devices_and_without_a_document(place):
-    tracker(track({}, "alone")).close()
+    alone = track({}, "alone")
+    assert printed("status") == f"alone, open in process {os.getpid()}: no other devices were met yet\n"
+    tracker(alone).close()
     tracker(track({}, "things", persist=Pickle)).close()
     assert printed("status") == "alone, not open: no other devices\n"
     assert "without a document" in here("status", "things").stderr

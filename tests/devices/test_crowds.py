@@ -54,7 +54,7 @@ def test_after_a_hello_frames_can_be_large(device):
     assert len(ours["long"]) == 4 << 20
 
 
-def test_those_who_say_nothing_make_room(device):
+def test_those_who_say_nothing_make_room(device, caplog):
     laptop, phone = device(listen="127.0.0.1:0"), device()
     ours, theirs = laptop.track({}), phone.track({})
     with contextlib.ExitStack() as stack:
@@ -64,6 +64,7 @@ def test_those_who_say_nothing_make_room(device):
             strangers[-1].recv(DEADLINE)  # its hello: it is served
         wait_until(lambda: not any(map(is_open, strangers[:8])))
         wait_until(lambda: len(laptop.peer._connections) <= LIMITS.max_greeting)
+        assert "Refused the link from 127.0.0.1: too many links come in at the same time" in caplog.text
         phone.peer.connect(laptop.peer.url)
         theirs["x"] = 1
         synced(theirs)

@@ -14,7 +14,7 @@ from tinysync.cli.conflicts import conflict_printer
 from tinysync.cli.linking import links_told
 from tinysync.cli.peering import peer_options
 from tinysync.cli.reporting import as_json, console, examples, print_json, print_text
-from tinysync.cli.running import until_stopped
+from tinysync.cli.running import stoppable, until_stopped
 from tinysync.cli.structures import Structure, StructureType, open_structure
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def mirror(files: tuple[Structure, ...], peering: PeerOptions, as_json: bool) ->
     what is edited offline is merged when the devices meet. What they say is the same on all devices; comments and
     layout stay each device's own.
     """
-    with ExitStack() as stack:
+    with stoppable(), ExitStack() as stack:
         peer = stack.enter_context(peering.open())
         for file in files:
             structure = open_structure(

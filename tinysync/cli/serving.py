@@ -13,7 +13,7 @@ from tinysync.cli.catching_up import bars_of
 from tinysync.cli.linking import links_told
 from tinysync.cli.peering import peer_options
 from tinysync.cli.reporting import as_json, console, examples, print_json, print_text
-from tinysync.cli.running import until_stopped
+from tinysync.cli.running import stoppable, until_stopped
 from tinysync.serving import serve as serve_folder
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def serve(folder: Path, documents: tuple[str, ...], peering: PeerOptions, yjs: s
             print_text(f"Keeping {name}")
 
     token = os.environ.get("TINYSYNC_YJS_TOKEN") if yjs else None
-    with ExitStack() as stack:
+    with stoppable(), ExitStack() as stack:
         peer = stack.enter_context(peering.open(documents=documents or None, yjs=yjs, yjs_token=token))
         stack.enter_context(serve_folder(folder, peer, opened=tell))
         if as_json:

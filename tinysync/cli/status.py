@@ -94,7 +94,7 @@ def show_status(context: click.Context, structures: tuple[Structure, ...], live:
         elif status.devices:
             print_table(_COLUMNS, map(_row, status.devices), _title(status, open_in))
         else:
-            print_text(f"{_title(status, open_in)}: no other devices")
+            print_text(_nobody(status, open_in))
     if failed:
         context.exit(FAILED)
 
@@ -112,6 +112,11 @@ def _title(status: SyncStatus, open_in: list[int]) -> str:
         return f"{status.name}, not open"
     processes = "process" if len(open_in) == 1 else "processes"
     return f"{status.name}, open in {processes} {', '.join(map(str, open_in))}"
+
+
+def _nobody(status: SyncStatus, open_in: list[int]) -> str:
+    # Who was never met is known to the process alone that tries to.
+    return f"{_title(status, open_in)}: no other devices{' were met yet' if open_in else ''}"
 
 
 def _row(device: DeviceStatus) -> tuple[Text | str, ...]:
@@ -173,5 +178,5 @@ def _live_table(look: _Look) -> Any:
     except TinySyncError as error:
         return Text(f"{look.structure.name}: {error}", "red")
     if not status.devices:
-        return Text(f"{_title(status, open_in)}: no other devices\n")
+        return Text(f"{_nobody(status, open_in)}\n")
     return table(_COLUMNS, map(_row, status.devices), _title(status, open_in))
