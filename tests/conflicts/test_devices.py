@@ -14,6 +14,7 @@ from tests.peer.devices import wait_until
 from tinysync import NOTHING, Conflict, Pickle, UsageError, track, tracker
 from tinysync.storage import conflict_journal
 from tinysync.storage.conflict_journal import ConflictJournal, JournalEntry
+from tinysync.testing import Mesh
 from tinysync.tracker import conflicts as tracking
 
 START = {"port": 1, "tasks": ["a", "b"], "servers": {"x": {"on": True}}}
@@ -333,3 +334,27 @@ def test_a_long_answer_makes_no_conflicts_of_what_was_known(tmp_path, device, mo
     wait_until(lambda: tracker(theirs)._replica.conflicts.is_settled)
     assert conflicts(theirs) == [(["lost"], {"mine": 2}, 5, True)]
     assert [one for one in conflicts(ours) if one[0] != ["lost"]] == conflicts(others) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "key", "now"), [({"k": 0}, "k", [7]), ({"k": 0}, "k", {7}), ([0], 0, {"z": 1}), ([0], 0, {9})]
+)
+def test_what_was_lost_is_not_put_into_another_kind_of_container(before, key, now):
+    with Mesh() as mesh:
+        laptop, phone = mesh.device("laptop"), mesh.device("phone")
+        ours, theirs = laptop.track({"p": {}}, "x"), phone.track({"p": {}}, "x")
+        ours.p.c = before
+        mesh.settle()
+        mesh.partition([laptop], [phone])
+        ours.p.c[key], theirs.p.c[key] = 1, 2
+        mesh.heal()
+        mesh.settle()
+        ours.p.c = None
+        ours.p.c = now
+        mesh.settle()
+        found = [one for structure in (ours, theirs) for one in tracker(structure).conflicts()]
+        assert found
+        for conflict in found:
+            with pytest.raises(UsageError, match="has no place any more"):
+                conflict.restore()
+        assert ours == theirs == {"p": {"c": now}}

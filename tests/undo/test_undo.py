@@ -531,3 +531,14 @@ def test_moved_elements_go_back_before_what_is_left_behind_them(pair):
     assert d.l[:7] == [20, 0, 1, 2, 3, 22, 23]
     assert handle(pair.a).undo()
     assert d.l[:7] == [0, 1, 2, 3, 20, 22, 23]
+
+
+def test_the_keys_of_what_was_emptied_come_back_in_their_order():
+    root = track(dict.fromkeys("cabd", 1))
+    root.clear()
+    tracker(root).undo()
+    assert list(root) == list("cabd")
+    holder = track({"x": dict.fromkeys("cabd", 1)})
+    holder.x = {"e": 1}
+    tracker(holder).undo()
+    assert list(holder.x) == list("cabd")

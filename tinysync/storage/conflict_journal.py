@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from tinysync.crdt.values import KINDS
 from tinysync.crdt.values import pack as pack_scalar
 from tinysync.crdt.values import unpack as unpack_scalar
 from tinysync.errors import BadUpdate, StorageError
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path as FilePath
 
-    from tinysync.model import ConflictKind, Path
+    from tinysync.model import ConflictKind, Kind, Path
 
 logger = logging.getLogger("tinysync")
 
@@ -44,7 +45,8 @@ _WAIT: Final = 0.01
 class JournalEntry:
     """A conflict as it is kept; ``mark`` identifies it, ``node`` is the id of the container it is in.
 
-    ``element`` identifies a list's element; ``is_part``: what was lost is only a part of what was there.
+    ``element`` identifies a list's element; ``is_part``: only a part of what was there was lost. ``within``
+    is the kind of the container that it is in; None, in what older versions noted: a dict or a set.
     """
 
     mark: str
@@ -59,6 +61,7 @@ class JournalEntry:
     node: str
     element: tuple[int, int] | None = None
     is_part: bool = False
+    within: Kind | None = None
 
 
 class ConflictJournal:
@@ -214,6 +217,7 @@ def _encode(entry: JournalEntry) -> bytes:
             entry.node,
             entry.element,
             entry.is_part,
+            entry.within,
         ]
     )
 
@@ -239,7 +243,7 @@ def _decode(payload: bytes) -> JournalEntry | None:
             str(node),
             element,
             bool(is_part),
-            *_,
+            *more,
         ]:
             try:
                 steps = [unpack_scalar(step) for step in path]
@@ -248,7 +252,10 @@ def _decode(payload: bytes) -> JournalEntry | None:
                 return None
             identity = (int(element[0]), int(element[1])) if isinstance(element, list) else None
             devices = lost_device, kept_device
-            return JournalEntry(mark, time_ms, steps, kind, *values, *devices, lost_here, node, identity, is_part)
+            within = "list" if identity else next((one for one in KINDS if more[:1] == [one]), None)
+            return JournalEntry(
+                mark, time_ms, steps, kind, *values, *devices, lost_here, node, identity, is_part, within
+            )
     return None
 
 

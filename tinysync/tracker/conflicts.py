@@ -14,7 +14,7 @@ from tinysync.errors import StructureClosed, UsageError
 from tinysync.model import NOTHING, Conflict
 from tinysync.storage.conflict_journal import ConflictJournal, JournalEntry
 from tinysync.tracked.local import LocalDocument
-from tinysync.tracked.plain import plain
+from tinysync.tracked.plain import kind_of, plain
 from tinysync.tracked.sameness import same
 
 if TYPE_CHECKING:
@@ -146,6 +146,7 @@ class Conflicts:
             clash.node.id,
             clash.identity,
             clash.is_part,
+            clash.node.kind,
         )
 
     def _conflict(self, entry: JournalEntry) -> Conflict:
@@ -190,6 +191,9 @@ def restore(replica: Replica, entry: JournalEntry) -> None:
             index = replica.document.index_of(node, entry.element)
         with replica:
             container = node.container if node is not None else _container(replica.root, entry)
+            kind = kind_of(container)
+            if kind != entry.within and (kind == "list" or entry.within is not None):
+                raise _no_place(entry.path[:-1], entry)
             if entry.kind == "move":
                 _move(container, index, entry)
             elif isinstance(container, list):
