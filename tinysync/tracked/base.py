@@ -55,7 +55,7 @@ class Tracked:
     @property
     def _tracker(self) -> Any:
         """The handle of the structure, as ``tinysync.tracker(x)`` returns it; None if it belongs to none."""
-        return self._recorder.handle if self._recorder is not None else None
+        return self._recorder.handle if self._recorder is not None and is_attached(self) else None
 
     @property
     def __subject__(self) -> Any:
