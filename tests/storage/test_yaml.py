@@ -251,7 +251,7 @@ def chain(count):
     [
         (laughs(12), "stand for more than is allowed"),
         (merges(20), "stand for more than is allowed"),
-        (chain(200), "inside one another"),
+        (chain(2 * MAX_DEPTH), "inside one another"),
         (nested(MAX_DEPTH + 1), "inside one another"),
         ("[" * 1_000_000, "inside one another|maximum nesting"),  # newer versions of libyaml have a limit as well
         ("- " * 200_000 + "x", "inside one another"),

@@ -15,7 +15,8 @@ from decimal import Decimal
 import pytest
 
 from tests.tracker.opened import assert_in_agreement, exact, in_memory, open_in
-from tinysync import Pickle, SQLite, track, tracker
+from tinysync import JSON, Pickle, SQLite, track, tracker
+from tinysync.crdt.values import MAX_DEPTH
 from tinysync.errors import (
     DamagedFileWarning,
     InvalidName,
@@ -408,3 +409,37 @@ def test_a_handler_that_writes_when_all_is_closed_is_told_so(tmp_path, before):
     )
     assert (done.stdout, done.stderr) == (told if before else "", "")
     assert reopened(tmp_path, {}, name="d") == {"a": 1 if before else 2}
+
+
+@pytest.mark.parametrize(("persist", "suffix"), [(YAML, "yaml"), (JSON, "json")])
+def test_the_deepest_structure_can_be_edited_by_hand(tmp_path, persist, suffix):
+    deepest = "x"
+    for _ in range(MAX_DEPTH):
+        deepest = (deepest,)
+    for _ in range(MAX_DEPTH - 1):
+        deepest = {"k": deepest}
+    root = track({}, "deep", folder=tmp_path, persist=persist)
+    root.update(deepest)
+    tracker(root).close()
+    file = tmp_path / f"deep.{suffix}"
+    text = file.read_text()
+    file.write_text(text + "n: 1\n" if suffix == "yaml" else text.rstrip()[:-1] + ', "n": 1}')
+    root = track({}, "deep", folder=tmp_path, persist=persist)
+    assert root == {**deepest, "n": 1}
+    tracker(root).close()
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+def test_a_file_that_is_too_deep_for_a_structure_is_left_alone(tmp_path, is_new):
+    if not is_new:
+        tracker(track({"b": 1}, "deep", folder=tmp_path)).close()
+    file = tmp_path / "deep.yaml"
+    text = f"a: {'[' * MAX_DEPTH}{']' * MAX_DEPTH}\n"
+    file.write_text(text)
+    with pytest.raises(UnreadableFile, match=r"deep\.yaml: containers are nested more than"):
+        track({}, "deep", folder=tmp_path)
+    assert file.read_text() == text
+    file.write_text("b: 2\n")
+    root = track({}, "deep", folder=tmp_path)
+    assert root == {"b": 2}
+    tracker(root).close()

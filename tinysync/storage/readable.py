@@ -267,6 +267,11 @@ def load_file(file_format: Format, data: bytes, place: Path) -> Any:
     try:
         return file_format.load(data, place)
     except ValueError as error:
-        raise UnreadableFile(
-            f"{place}: {error}. The file was left as it is; correct it, or move it away to have it written anew."
-        ) from error
+        raise refused(place, error) from error
+
+
+def refused(place: Path, problem: Exception) -> UnreadableFile:
+    """Return what to raise for a file that holds what cannot be taken in."""
+    return UnreadableFile(
+        f"{place}: {problem}. The file was left as it is; correct it, or move it away to have it written anew."
+    )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinysync.crdt.ids import MAX_VERSION, new_client_id
 from tinysync.crdt.seed import import_content, seed_document
-from tinysync.errors import BadUpdate, KindMismatch, StorageError, UnsupportedValue, UsageError
+from tinysync.errors import BadUpdate, InvalidValue, KindMismatch, StorageError, UnsupportedValue, UsageError
 from tinysync.storage.conflict_journal import ConflictJournal
 from tinysync.storage.devices_file import DevicesFile
 from tinysync.storage.failures import storage_errors
@@ -16,6 +16,7 @@ from tinysync.storage.format import Format
 from tinysync.storage.kept_as import check_is_document
 from tinysync.storage.lost_log import traces
 from tinysync.storage.merge import apply_edits
+from tinysync.storage.readable import refused
 from tinysync.storage.recovery import own_clients
 from tinysync.storage.regular import check_folders
 from tinysync.storage.yaml_format import YAML
@@ -262,7 +263,10 @@ def _start(replica: Replica, disk: Disk, default: Any, status: Status, paths: Pa
         except KindMismatch:
             _check_kind(paths.readable, value, replica.kind)
             raise
-        content = copy_in(content)
+        try:
+            content = copy_in(content)
+        except InvalidValue as error:
+            raise refused(paths.readable, error) from error
         client = new_client_id(0)
         updates = import_content(default, content, version, client)
         replica.document.own.add(client)

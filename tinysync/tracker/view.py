@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tinysync.errors import (
     DocumentInUse,
+    InvalidValue,
     KindMismatch,
     StorageError,
     TinySyncError,
@@ -27,7 +28,7 @@ from tinysync.errors import (
 from tinysync.storage.lock import PATIENCE
 from tinysync.storage.merge import apply_edits
 from tinysync.storage.oplog_contract import SNAPSHOT_KIND
-from tinysync.storage.readable import Edited, ReadableFile, Unreadable, Untouched, Written
+from tinysync.storage.readable import Edited, ReadableFile, Unreadable, Untouched, Written, refused
 from tinysync.storage.recovery import own_clients
 from tinysync.tracked.plain import plain
 
@@ -345,7 +346,7 @@ class View:
                 return self._refused[1]
             try:
                 self._edit(replica, status)
-            except KindMismatch as error:
+            except (UnreadableFile, KindMismatch) as error:
                 self._refused = status.content, UnreadableFile(str(error))
                 self._report(str(error))
                 return self._refused[1]
@@ -363,7 +364,10 @@ class View:
 
     def _edit(self, replica: Replica, edit: Edited) -> None:
         values = edit.base_value, edit.file_value, self._vocabulary, self._path
-        replica.edit_from_file(lambda root: apply_edits(root, *values))
+        try:
+            replica.edit_from_file(lambda root: apply_edits(root, *values))
+        except InvalidValue as error:
+            raise refused(self._path, error) from error
 
     # --- the end -------------------------------------------------------------------------------------------
 
