@@ -414,13 +414,17 @@ class Replica:
     def receive(self, updates: list[bytes], device: DeviceId, done: Callable[[Delivered], None]) -> None:
         """Bring updates of another device into the structure.
 
-        ``done`` is called as soon as they are in the op log, before they show.
+        ``done`` is called when they are in the op log and show, before callbacks hear of them: who waits for the
+        acknowledgement of a change may look at it here.
         """
         with self.changing():
             received = self._log_received(updates, device, done)
             if received is None:
                 return
-            changes = self._show(received, "remote", device)
+            try:
+                changes = self._show(received, "remote", device)
+            finally:
+                done(Delivered(Outcome.PENDING if received.pending else Outcome.APPLIED))
             if changes is None:
                 return
             self.notify(changes, "remote")
@@ -498,7 +502,7 @@ class Replica:
         device: DeviceId,
         done: Callable[[Delivered], None],
     ) -> Received | None:
-        """Put updates into the engine and the op log; return None if there is nothing to show."""
+        """Put updates into the engine and the op log; return None, after ``done``, if there is nothing to show."""
         try:
             self.check_open()
             received = self.document.receive(updates)
@@ -521,7 +525,6 @@ class Replica:
             self._rebuild([])
             done(Delivered(Outcome.FAILED, error))
             return None
-        done(Delivered(Outcome.PENDING if received.pending else Outcome.APPLIED))
         return received
 
     def _lock_is_free(self) -> None:
