@@ -14,7 +14,8 @@ def check(result):
     assert not result.lost
     assert not result.back
     assert result.codes == [0, 0, 0]
-    assert result.errors == ""
+    # An editor that is kept waiting between emptying its file and writing it is told that the file was empty.
+    assert [line for line in result.errors.splitlines() if "holds nothing" not in line] == []
     assert result.comment_kept
 
 
