@@ -161,8 +161,8 @@ class Shared:
     ) -> None:
         """Bring updates into the structure once it is free.
 
-        ``done`` is called when they are in the op log and show, ``ended`` when callbacks have heard of them, or they
-        failed.
+        ``done`` is called when they are in the op log and show, ``ended`` when callbacks have heard of them, or
+        they failed.
         """
 
         def logged(delivered: Delivered) -> None:
