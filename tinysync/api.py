@@ -104,8 +104,8 @@ def track(
     a tracked dict, ``tracker(x).root``, and are checked against their annotations when they are assigned.
 
     structure: what it starts with (the defaults). If there is a file or a state for ``name`` already, that is what
-      it holds; entries that only the given structure has are added when the name is new or ``version`` is higher
-      than before.
+      it holds: what a file lacks that was there first counts as deleted. Where ``version`` is higher than before,
+      entries are added that only the given structure has, unless somebody has deleted them.
     name: names the file (``<folder>/<name>.yaml``, or what ``persist`` says) and, among peers, the document;
       'home/lights' is a name. Without one nothing is kept on disk. Tracking the name of an open structure again
       gives the same object; a callback that is given then is called too, and other options have to be the same.

@@ -210,6 +210,8 @@ def test_it_has_the_methods_of_a_dict():
         assert next(iter(db.values())) is db.b
         assert db == {"b": [2], 3: "c", "e": {}, "f": [6]}
         assert db != {"b": [2]}
+        assert type(db.copy()) is dict
+        assert db.copy() == db
         assert db.get("b") == [2]
         assert db.get("z") is None
         assert db.get("z", 5) == 5

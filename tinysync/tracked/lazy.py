@@ -179,7 +179,8 @@ class LazyDict(TrackedMapping, MutableMapping[Any, Any]):
     ``dict`` itself, because C code (``json.dumps``) would take it for empty; ``dict(db)`` loads all of it.
 
     Keys are str, int, bytes, None, date, time, naive datetime, timedelta, UUID, and tuples and frozensets of
-    these, in the order in which they were first written. Once it is closed nothing can be read from it.
+    these, in the order in which they were first written; ``popitem`` takes the first one. Once it is closed no
+    entry can be loaded any more.
     """
 
     __slots__ = ("__weakref__", "_entries", "_node", "_recorder")
@@ -249,6 +250,10 @@ class LazyDict(TrackedMapping, MutableMapping[Any, Any]):
         """Return the value of a key, after writing the default if there is none."""
         self._check_keys([key])
         return super().setdefault(key, default)
+
+    def copy(self) -> dict[Any, Any]:
+        """Return a plain dict with all entries, all of them loaded."""
+        return dict(self)
 
     def popitem(self) -> tuple[Any, Any]:
         """Remove the first entry, and return its key and value; KeyError if there is none."""
