@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from tinysync.cli.reporting import Reporting, as_json, print_json
+from tinysync.cli.reporting import KEY_COMMANDS, Reporting, as_json, print_json
 from tinysync.group import Key
 
 path_option = click.option(
@@ -21,10 +21,7 @@ def group_key(path: str | Path | None) -> Key:
         return key
     place = Key.default_path() if path is None else Path(path)
     if not place.exists():
-        raise click.ClickException(
-            f"there is no key in {place}: 'tinysync key new' makes one, 'tinysync key enter' takes that of another"
-            " device"
-        )
+        raise click.ClickException(f"there is no key in {place}: {KEY_COMMANDS}")
     return Key.load(place)
 
 

@@ -64,10 +64,10 @@ def examples(*commands: str) -> str:
     return "\n".join(["\b", "Examples:", *(f"  tinysync {command}" for command in commands)])
 
 
-_KEY_COMMANDS: Final = "'tinysync key new' makes one, 'tinysync key enter' takes that of another device"
+KEY_COMMANDS: Final = "'tinysync key new' makes one, 'tinysync key enter' takes that of another device"
 _IN_A_SHELL: Final = {
-    HOW_TO: _KEY_COMMANDS,
-    MAKE_A_KEY: f"all devices need the same key: {_KEY_COMMANDS}",
+    HOW_TO: KEY_COMMANDS,
+    MAKE_A_KEY: f"all devices need the same key: {KEY_COMMANDS}",
     NEEDS_KEY: "what answers there wants a key, it seems: leave out --no-key",
     NEEDS_NO_KEY: "what answers there breaks off: it was started with --no-key, it seems",
 }

@@ -193,13 +193,17 @@ class _Examination:
         self._found += view.findings()
 
     def _note_damages(self, damaged: list[Damaged], document: Document | None) -> None:
+        if not damaged:
+            return
         killed = {sign.session for sign in self._signs if not sign.lives}
+        complete = document is not None and document.is_complete()
+        readable = said(self._patient) is not None
         self._found += [
             damage_finding(
                 self._patient,
                 each,
-                complete=document is not None and document.is_complete(),
-                readable=said(self._patient) is not None,
+                complete=complete,
+                readable=readable,
                 killed=session_of(each.name) in killed,
             )
             for each in sorted(damaged, key=lambda each: list(DAMAGES).index(each.damage))

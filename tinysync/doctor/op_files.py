@@ -87,7 +87,7 @@ _SNAPSHOT_DAMAGED: Final = (
     "is damaged, but what it was made from is still there",
     "Nothing is lost: it is kept aside at the next opening.",
 )
-_NEWER: Final = (
+NEWER: Final[tuple[str, Severity, str, str]] = (
     "unknown-file",
     "error",
     "was written by a newer version of tinysync",
@@ -126,7 +126,7 @@ def damage_finding(patient: Patient, damaged: Damaged, *, complete: bool, readab
     elif damaged.damage == "history" and complete:
         repair = partial(begin_history_anew, patient, path)
     elif damaged.damage == "unknown" and is_newer(damaged.text):
-        known = _NEWER
+        known = NEWER
     elif damaged.damage == "unknown" or (damaged.damage == "unreadable" and path.is_dir()):
         repair = partial(set_updates_aside, patient, path)
     elif damaged.damage == "lost" and readable:

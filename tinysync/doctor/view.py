@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tinysync.doctor.earlier import shows_earlier_state
 from tinysync.doctor.finding import Finding, unreadable
-from tinysync.doctor.op_files import is_newer
+from tinysync.doctor.op_files import DAMAGES, NEWER, is_newer
 from tinysync.doctor.repairs import (
     keep_and_rewrite,
     note_readable,
@@ -179,17 +179,13 @@ class ViewLook:
         )
 
     def _add_unknown(self, path: Path, *, is_newer: bool) -> None:
-        self._add(
-            "unknown-file",
-            "error",
-            path,
-            "was written by a newer version of tinysync"
-            if is_newer
-            else "is damaged where it begins, or is no file of tinysync",
-            "Nothing can be opened while it is there. "
-            + ("Update tinysync." if is_newer else "Move it away; then all that the readable file says counts."),
-            None if is_newer else self._moving_away(path),
-        )
+        code, severity, text, advice = NEWER if is_newer else DAMAGES["unknown"]
+        if not is_newer:
+            advice = (
+                "Nothing can be opened while it is there. Move it away; then all that the readable file says"
+                " counts."
+            )
+        self._add(code, severity, path, text, advice, None if is_newer else self._moving_away(path))
 
     def _moving_away(self, base: Path) -> Callable[[], str] | None:
         """Return what moves a note away, unless that makes a hand edit of what may be none."""

@@ -8,7 +8,7 @@ import random
 from collections import deque
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from tinysync.errors import (
     BadUpdate,
@@ -80,6 +80,13 @@ class Identity(NamedTuple):
     fingerprint: str | None
 
 
+class SaveSoon(Protocol):
+    """Has a document write down what it remembers, in a while or at once."""
+
+    def __call__(self, document: SharedDocument, *, at_once: bool = False) -> None:
+        """Have it written."""
+
+
 class Connection:
     """Drives a session over a link; all in the event loop of the peer.
 
@@ -99,7 +106,7 @@ class Connection:
         pass_on: Callable[[Connection, DocumentId, list[bytes]], None],
         changed: Callable[[], None],
         flush: Callable[[], None],
-        save_soon: Callable[..., None],
+        save_soon: SaveSoon,
         present: Callable[[], None],
         offered: Callable[[DocumentId, str], None],
         links: Links,

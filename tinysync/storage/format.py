@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
+
+from tinysync.crdt.values import MAX_DEPTH as MOST_NESTED
 
 if TYPE_CHECKING:
     from tinysync.storage.plain import Vocabulary
+
+MAX_DEPTH: Final = 2 * MOST_NESTED
+"""How deep what a file says may be nested: containers, and the tuples that they hold, each half as deep."""
 
 
 class Writer(Protocol):

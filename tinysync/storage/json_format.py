@@ -6,16 +6,13 @@ import json
 import math
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
 
-from tinysync.crdt.values import MAX_DEPTH as MOST_NESTED
-from tinysync.storage.format import Format
+from tinysync.storage.format import MAX_DEPTH, Format
 from tinysync.storage.plain import Vocabulary
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 MAX_BYTES: Final = 64 << 20
-MAX_DEPTH: Final = 2 * MOST_NESTED
-"""Containers, and the tuples that they hold, may each be nested half as deep."""
 
 
 class JSON(Format):

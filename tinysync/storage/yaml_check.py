@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 import yaml
 from yaml.constructor import ConstructorError
 
-from tinysync.crdt.values import MAX_DEPTH as MOST_NESTED
+from tinysync.storage.format import MAX_DEPTH
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-MAX_DEPTH: Final = 2 * MOST_NESTED
-"""Containers, and the tuples that they hold, may each be nested half as deep."""
 FREE_EXPANSION: Final = 100_000
 EXPANSION_FACTOR: Final = 10
 """Aliases may stand for this many values for each event of the file, and for FREE_EXPANSION in any file."""

@@ -196,9 +196,9 @@ def restore(replica: Replica, entry: JournalEntry) -> None:
                 raise _no_place(entry.path[:-1], entry)
             if entry.kind == "move":
                 _move(container, index, entry)
-            elif isinstance(container, list):
+            elif kind == "list":
                 _put_element(container, index, entry)
-            elif isinstance(container, set):
+            elif kind == "set":
                 (container.discard if entry.lost is NOTHING else container.add)(entry.path[-1])
             else:
                 _put_entry(container, entry)

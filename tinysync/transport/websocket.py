@@ -58,9 +58,8 @@ def cannot_listen(address: str, error: OSError) -> InvalidAddress:
 def _in_short(error: Exception) -> str:
     """Return what the system says of an attempt to connect, without the address, which is known."""
     if isinstance(error, OSError) and error.errno and error.strerror:
-        return (
-            os.strerror(error.errno) if error.errno > 0 else error.strerror
-        )  # those below 0 are not of the system
+        # Those below 0 are not of the system.
+        return os.strerror(error.errno) if error.errno > 0 else error.strerror
     return str(error) or type(error).__name__
 
 
