@@ -178,7 +178,7 @@ def test_who_does_not_read_costs_no_memory_and_catches_up(device):
                 break
         assert room._is_behind
         assert room._queued == 0
-        assert sum(map(len, connection._outbox)) <= 2 * Limits().max_queued
+        assert sum(map(len, connection._sender._outbox)) <= 2 * Limits().max_queued
         todo.text = "last"
         engine = Engine(7)
         engine.apply([todo_diff(todo)])

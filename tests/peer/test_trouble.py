@@ -48,7 +48,7 @@ def besides_works(a, b):
 def queued(end) -> int:
     """Return how many bytes wait in a peer, sent and received, but for what the system's sockets hold."""
     return sum(
-        c.session.documents._budget.used + c.waiting_bytes + sum(map(len, c._outbox))
+        c.session.documents._budget.used + c.waiting_bytes + sum(map(len, c._sender._outbox))
         for c in list(end._connections)
     )
 

@@ -155,6 +155,74 @@ async def test_a_cancelled_receive_loses_nothing(place):
             assert await other.receive() == bytes([number])
 
 
+@in_loop
+async def test_frames_can_be_taken_as_they_arrive_while_somebody_waits_for_one(place):
+    async with linked(place) as ends:
+        for sender, receiver in (ends, reversed(ends)):
+            taken = []
+            receiver.take_at_once(lambda frame, taken=taken: taken.append(frame) is None and frame != b"stop")
+            waiting = asyncio.ensure_future(receiver.receive())
+            await asyncio.sleep(0)
+            frames = [b"one", b"", bytes(70_000), b"stop"]
+            for frame in frames:
+                await sender.send(frame)
+            assert await waiting == b"stop"
+            assert taken == frames
+
+
+@in_loop
+async def test_what_is_declined_is_received_in_order_and_not_overtaken(place):
+    async with linked(place) as (one, other):
+        offered = []
+
+        def take(frame):
+            offered.append(frame[0])
+            return frame[0] % 3 != 0
+
+        other.take_at_once(take)
+        got = []
+
+        async def receive_all():
+            while not got or got[-1] != 30:
+                got.append((await other.receive())[0])
+                assert sorted({*offered, *got}) == list(range(max(*offered, *got) + 1))
+
+        receiving = asyncio.ensure_future(receive_all())
+        await asyncio.sleep(0)
+        for number in range(10):
+            await one.send(bytes([number]))
+        assert one.send_now([bytes([number]) for number in range(10, 14)])
+        for number in range(14, 31):
+            await one.send(bytes([number]))
+        await receiving
+        # Each once, either taken or received; what was received first arrived first.
+        taken = [number for number in offered if number % 3 != 0]
+        assert sorted([*taken, *got]) == list(range(31))
+        assert got == sorted(got)
+        assert taken == sorted(taken)
+
+
+@in_loop
+async def test_nothing_is_taken_while_nobody_waits(place):
+    async with linked(place) as (one, other):
+        taken = []
+        other.take_at_once(lambda frame: taken.append(frame) is None)
+        await one.send(b"early")
+        assert await one.is_alive(5)  # it has arrived: what answers has come behind it
+        await asyncio.sleep(0)
+        assert not taken
+        assert await other.receive() == b"early"
+        waiting = asyncio.ensure_future(other.receive())
+        await asyncio.sleep(0)
+        waiting.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await waiting
+        await one.send(b"late")
+        assert await one.is_alive(5)
+        assert await other.receive() == b"late"
+        assert not taken
+
+
 async def fill(sender) -> asyncio.Task:
     """Send until it takes no more; return the sending that waits."""
 

@@ -85,15 +85,18 @@ class _Reader:
         self.size = len(data)
 
     def number(self, limit: int) -> int:
-        position = self.position
-        value = self.data[position] if position < self.size else 0x80
+        data, position = self.data, self.position
+        value = data[position] if position < self.size else 0x80
         if value < 0x80:
             self.position = position + 1
         else:
-            known = LONG_NUMBERS.get(self.data[position : position + 7])
+            known = LONG_NUMBERS.get(data[position : position + 7])
             if known is not None:
                 value = known
                 self.position = position + 7
+            elif position + 1 < self.size and 0 < data[position + 1] < 0x80:
+                value += (data[position + 1] << 7) - 0x80
+                self.position = position + 2
             else:
                 value = self._long_number()
         if value > limit:

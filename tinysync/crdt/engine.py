@@ -8,7 +8,6 @@ Everything here runs under the lock of the tracker that owns the document.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -72,7 +71,7 @@ class Engine:
         self.maps: dict[str, Any] = {name: self._doc.get_or_insert_map(self.txn, name) for name in MAP_ROOTS}
         if state:
             self._begin_with(state)
-        self._end()
+        self.end()
         self._subscription = self._doc.observe(self._collect)
         self._watch(lists)
 
@@ -91,7 +90,8 @@ class Engine:
             if self._notes_deleted:
                 self._applied.deleted.append(event.delete_set)
 
-    def _end(self) -> None:
+    def end(self) -> None:
+        """Close the transaction."""
         txn, self.txn = self.txn, None
         try:
             txn.commit()
@@ -112,7 +112,7 @@ class Engine:
 
     def commit(self) -> list[bytes]:
         """Close the transaction and return the updates written since the last commit."""
-        self._end()
+        self.end()
         updates, self._updates = self._updates, []
         return updates
 
@@ -132,7 +132,7 @@ class Engine:
     def insert(self, list_id: str, index: int, cell: Any) -> None:
         """Insert a list element at an array position."""
         if self._inserted >= INSERTS_PER_TRANSACTION:
-            self._end()
+            self.end()
             self.begin()
         self._inserted += 1
         if self._changes is not None:
@@ -150,10 +150,10 @@ class Engine:
 
         The lists that it begins have to be given to ``follow``.
         """
-        self._end()
+        self.end()
         self.begin()
         self._doc.apply_update(self.txn, update)
-        self._end()
+        self.end()
         self.begin()
         self._note_all()
 
@@ -185,17 +185,9 @@ class Engine:
 
     # --- reads ---------------------------------------------------------------------------------------------
 
-    @contextmanager
-    def reading(self) -> Iterator[None]:
+    def reading(self) -> _Reading:
         """Have a transaction for reads; free inside an open one."""
-        if self.txn is not None:
-            yield
-            return
-        self.begin()
-        try:
-            yield
-        finally:
-            self._end()
+        return _Reading(self)
 
     def has(self, root: str, key: str) -> bool:
         """Tell whether there is a cell."""
@@ -279,7 +271,7 @@ class Engine:
                     for update in batch:
                         self._doc.apply_update(self.txn, update)
                 finally:
-                    self._end()
+                    self.end()
         except Exception as error:
             raise HalfApplied(f"the engine refused an update: {error}") from error
         except BaseException as error:
@@ -302,6 +294,25 @@ class Engine:
             with self.reading():
                 for list_id in unknown:
                     self._array(list_id)
+
+
+class _Reading:
+    """The block in which an engine has a transaction, its own or one that is open already."""
+
+    __slots__ = ("_engine", "_has_begun")
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._has_begun = False
+
+    def __enter__(self) -> None:
+        if self._engine.txn is None:
+            self._engine.begin()
+            self._has_begun = True
+
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
+        if self._has_begun:
+            self._engine.end()
 
 
 def _batches(updates: Iterable[bytes]) -> Iterator[list[bytes]]:

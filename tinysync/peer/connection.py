@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections import deque
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
@@ -24,6 +23,7 @@ from tinysync.errors import (
 from tinysync.model import DeviceId, DocumentId
 from tinysync.peer.confirming import coverage_of
 from tinysync.peer.opened import OpenDocument
+from tinysync.peer.sender import Sender
 from tinysync.protocol.events import (
     Acknowledged,
     AwarenessReceived,
@@ -67,10 +67,6 @@ _COPY: Final = (
     "{device} keeps {name!r} in a copy of this device's folder. The two are synced, but other devices cannot tell"
     " them apart. For that, delete the file 'device' in the .tinysync/{name} of one of them while it is closed."
 )
-ACK_SECONDS: Final = 0.001
-"""How long an acknowledgement waits for an update to travel with."""
-MAX_OUTBOX: Final = 4
-"""How many frames wait for a slow link; the rest stays in the session, where it is joined and bounded."""
 
 
 class Identity(NamedTuple):
@@ -137,8 +133,6 @@ class Connection:
         self._last_looks: set[asyncio.Task[None]] = set()
         self.waiting_bytes = 0
         """How much arrived and waits to be delivered, over all documents."""
-        self.sent = asyncio.Event()
-        """Set when the session is closed and all was sent, or the link is down."""
         self._link = link
         self._documents = documents
         self._pass_on = pass_on
@@ -150,17 +144,17 @@ class Connection:
         self._links = links
         self._greeting = asyncio.timeout(GREETING_SECONDS)
         self._retries: dict[DocumentId, Backoff] = {}
-        self._outbox: deque[bytes] = deque()
-        self._wake = asyncio.Event()
         self._room = asyncio.Event()
-        self._sending = False
         self._leaves = False
         """Whether this side has said goodbye."""
-        self._pump_is_due = False
-        self._ack_is_due = False
+        self._failure: BaseException | None = None
+        """Why the link cannot go on, found out while a frame was taken in as it arrived."""
         self._is_over = False
         """Whether nothing is begun any more, because the link is being closed for good."""
         self._tasks: set[asyncio.Task[None]] = set()
+        self._sender = Sender(link, session, self.loop, self._handle_all)
+        self.pump, self.pump_soon = self._sender.pump, self._sender.pump_soon
+        self.sent = self._sender.sent
 
     @property
     def origin(self) -> str:
@@ -200,7 +194,8 @@ class Connection:
         for document in self._documents.values():
             self.offer(document)
         self.pump()  # says hello, also where nothing is shared yet
-        writer = asyncio.ensure_future(self._write())
+        writer = asyncio.ensure_future(self._sender.run())
+        self._link.take_at_once(self._take_at_once)
         try:
             async with self._greeting:
                 await self._read()
@@ -218,43 +213,42 @@ class Connection:
     async def _read(self) -> None:
         while True:
             frame = await self._link.receive()
+            if self._failure is not None:
+                raise self._failure
             if self.session.state is LinkState.CLOSED:
                 continue  # it was on its way when this side said goodbye
-            self._handle_all(self.session.receive(frame))
-            self._flush()  # what callbacks have written goes before what else has come
-            if self.session.has_more:
-                self.pump_soon()
-            elif self.session.has_acks and not self._ack_is_due:
-                self._ack_is_due = True
-                self.loop.call_later(ACK_SECONDS, self._acknowledge)
-            while self.waiting_bytes > self.session.limits.window and self._is_overfull():
+            self._take_in(frame)
+            while self._is_overfull():
                 self._room.clear()
                 await self._room.wait()
 
+    def _take_at_once(self, frame: bytes) -> bool:
+        """Take in a frame as it arrives, if there is no reason to have `_read` do it."""
+        if self.session.state is not LinkState.READY or self._failure is not None or self._is_overfull():
+            return False
+        try:
+            self._take_in(frame)
+        except BaseException as error:  # noqa: BLE001 - the reader raises it
+            self._failure = error
+        return self._failure is None
+
+    def _take_in(self, frame: bytes) -> None:
+        self._handle_all(self.session.receive(frame))
+        self._flush()  # what callbacks have written goes before what else has come
+        if self.session.has_more:
+            self.pump_soon()
+        elif self.session.has_acks:
+            self._sender.acknowledge_soon()
+
     def _is_overfull(self) -> bool:
         """Tell whether more waits to be delivered than a peer that keeps to the window can have sent."""
-        return self.waiting_bytes > self.session.limits.max_frame + self.session.limits.window or any(
-            opened.waiting > 1 and opened.waiting_bytes > 2 * self.session.limits.window
-            for opened in self.opened.values()
+        limits = self.session.limits
+        return self.waiting_bytes > limits.window and (
+            self.waiting_bytes > limits.max_frame + limits.window
+            or any(
+                opened.waiting > 1 and opened.waiting_bytes > 2 * limits.window for opened in self.opened.values()
+            )
         )
-
-    async def _write(self) -> None:
-        try:
-            while self._outbox or self.session.state is not LinkState.CLOSED:
-                if not self._outbox and not self.session.has_more:
-                    await self._wake.wait()
-                self._wake.clear()
-                self.pump()
-                self._sending = True
-                while self._outbox:
-                    await self._link.send(self._outbox.popleft())
-                self._sending = False
-            self.sent.set()
-            await self._link.close()
-        except LinkClosed:
-            pass  # the reader learns it too, and says so
-        finally:
-            self.sent.set()
 
     async def _finish(self, writer: asyncio.Task[None]) -> None:
         """Send the last word, then close the link; also if that is cut short."""
@@ -308,29 +302,6 @@ class Connection:
         """Count what was published, and send what the session has to send."""
         self._flush()
         self.pump()
-
-    def pump(self) -> None:
-        """Take from the session what can be sent, unless the link has enough to do."""
-        self._pump_is_due = False
-        if len(self._outbox) < MAX_OUTBOX or self.session.state is LinkState.CLOSED:
-            self._outbox.extend(self.session.frames_to_send())
-            self._handle_all(self.session.events())
-        # Without a detour over the writer, if possible: that would take one more turn of the loop.
-        if self._outbox and not self._sending and self._link.send_now(self._outbox):
-            self._outbox.clear()
-        if self._outbox or self.session.has_more or self.session.state is LinkState.CLOSED:
-            self._wake.set()
-
-    def pump_soon(self) -> None:
-        """Call `pump` in the next turn of the loop."""
-        if not self._pump_is_due:
-            self._pump_is_due = True
-            self.loop.call_soon(self.pump)
-
-    def _acknowledge(self) -> None:
-        self._ack_is_due = False
-        if self.session.has_acks:
-            self.pump()
 
     def say_goodbye(self, reason: str) -> None:
         """Close the session in good order; the link closes when all was sent, or after a moment."""

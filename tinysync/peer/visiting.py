@@ -47,6 +47,7 @@ class _Patient:
         self._session = session
         self.fingerprint, self.origin = link.fingerprint, link.origin
         self.send, self.send_now, self.receive = link.send, link.send_now, link.receive
+        self.take_at_once = link.take_at_once
         self.trust, self.is_alive, self.abort = link.trust, link.is_alive, link.abort
 
     async def close(self) -> None:

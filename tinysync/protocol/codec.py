@@ -60,15 +60,19 @@ class _Reader:
             read_size=min(len(frame) + 1, limits.max_frame), max_buffer_size=limits.max_frame
         )
         self._unpacker.feed(frame)
+        self._size = len(frame)
 
     def _next_is(self, firsts: frozenset[int]) -> bool:
         position = self._unpacker.tell()
-        return position < len(self._frame) and self._frame[position] in firsts
+        return position < self._size and self._frame[position] in firsts
 
     def _take(self, firsts: frozenset[int], what: str) -> Any:
-        if not self._next_is(firsts):
-            raise ValueError(f"expected {what} at byte {self._unpacker.tell()}")
-        return self._unpacker.unpack()
+        unpacker = self._unpacker
+        position = unpacker.tell()
+        # As in _next_is, without a call.
+        if position < self._size and self._frame[position] in firsts:
+            return unpacker.unpack()
+        raise ValueError(f"expected {what} at byte {position}")
 
     def integer(self) -> int:
         """Take an int from 0 to 2**53 - 1."""

@@ -255,6 +255,11 @@ class Documents:
             return part
         return None
 
+    @property
+    def needs_diffs(self) -> bool:
+        """Whether there is anything to do for `request_diffs`."""
+        return bool(self._lagging or self._diffs)
+
     def request_diffs(self) -> None:
         """Ask the application for diffs that are needed, as many as there may be at once."""
         self._diffs = {document for document in self._diffs if self._awaits_diff(document)}

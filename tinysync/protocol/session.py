@@ -98,7 +98,7 @@ class Session:
 
     def events(self) -> list[Event]:
         """Return what happened since the last call; to be called after commands and `frames_to_send` too."""
-        if self.state is LinkState.READY:
+        if self.documents.needs_diffs and self.state is LinkState.READY:
             self.documents.request_diffs()
         events = self._events.copy()
         self._events.clear()

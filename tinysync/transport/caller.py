@@ -11,6 +11,7 @@ from websockets.exceptions import InvalidHandshake, InvalidStatus
 
 from tinysync.errors import LinkRefused
 from tinysync.transport.refusals import reason_of
+from tinysync.transport.shortcut import Shortcut
 
 if TYPE_CHECKING:
     from tinysync.transport.security import Security
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 _FORBIDDEN: Final = 403
 
 
-class Caller(ClientConnection):
+class Caller(Shortcut, ClientConnection):
     """A link to another device; without security it is just a websocket."""
 
     def __init__(self, *args: Any, security: Security | None, **options: Any) -> None:

@@ -10,6 +10,7 @@ from websockets.asyncio.server import ServerConnection
 
 from tinysync.errors import LinkRefused
 from tinysync.transport.refusals import TOO_MANY, Refusals, reason_of
+from tinysync.transport.shortcut import Shortcut
 
 if TYPE_CHECKING:
     from tinysync.transport.security import Security
@@ -24,7 +25,7 @@ NOT_ALLOWED: Final = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection
 """What a member of the group is told that is not allowed here."""
 
 
-class Visitor(ServerConnection):
+class Visitor(Shortcut, ServerConnection):
     """A link that came in, which becomes a websocket once the doorkeeper lets it in."""
 
     def __init__(self, *args: Any, doorkeeper: Doorkeeper, admit: Admit, **options: Any) -> None:
@@ -67,7 +68,7 @@ class Visitor(ServerConnection):
         super().connection_lost(exc)
 
 
-class Stranger(ServerConnection):
+class Stranger(Shortcut, ServerConnection):
     """A link that came in where there is no key: whoever begins with TLS is told apart in the log."""
 
     def __init__(self, *args: Any, refusals: Refusals, admit: Admit, **options: Any) -> None:

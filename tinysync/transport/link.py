@@ -31,6 +31,12 @@ class Link(Protocol):
     async def receive(self) -> bytes:
         """Return the next frame."""
 
+    def take_at_once(self, take: Callable[[bytes], bool]) -> None:
+        """Offer frames to a function as they arrive, while ``receive`` waits for one.
+
+        Those for which it returns False ``receive`` returns, in order with the others. It must not raise.
+        """
+
     def trust(self) -> None:
         """Take frames of the full size from now on: the other side has introduced itself."""
 

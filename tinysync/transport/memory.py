@@ -29,6 +29,9 @@ class MemoryLink:
         self._changed = asyncio.Event()
         """Set when frames arrived or were taken on the other side, or the link went down."""
         self._down = False
+        self._take: Callable[[bytes], bool] | None = None
+        self._is_awaited = False
+        """Whether somebody waits for a frame."""
         self._other: MemoryLink = self
         self.fingerprint: str | None = None
         self.origin = "from this process"
@@ -73,11 +76,19 @@ class MemoryLink:
                 break
             if down:
                 raise LinkClosed("the link went down")
-            await self._changed.wait()
+            self._is_awaited = True
+            try:
+                await self._changed.wait()
+            finally:
+                self._is_awaited = False
         self._other._wake()
         if len(frame) > self._max_frame:
             raise ProtocolError(f"a frame of {len(frame)} bytes is over {self._max_frame}", "too-large")
         return frame
+
+    def take_at_once(self, take: Callable[[bytes], bool]) -> None:
+        """Offer frames to a function as they arrive, while ``receive`` waits for one."""
+        self._take = take
 
     def trust(self) -> None:
         """Do nothing: frames of all sizes are in this process already."""
@@ -110,7 +121,20 @@ class MemoryLink:
     def _wake(self) -> None:
         # Nobody waits in a loop that is closed.
         with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._changed.set)
+            self._loop.call_soon_threadsafe(self._look)
+
+    def _look(self) -> None:
+        while self._is_awaited and self._take is not None:
+            with self._guard:
+                frame = self._arrived[0] if self._arrived else None
+            if frame is None or len(frame) > self._max_frame or not self._take(frame):
+                break
+            with self._guard:
+                if self._arrived:  # it was not cut meanwhile
+                    self._arrived.popleft()
+            self._other._wake()
+        self._is_awaited = False  # what waits must not be overtaken
+        self._changed.set()
 
 
 @dataclass(eq=False)

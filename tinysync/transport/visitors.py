@@ -20,6 +20,7 @@ from tinysync.errors import InvalidAddress, UsageError
 from tinysync.transport.addresses import Address, parse_address
 from tinysync.transport.doorkeeper import host_of, origin
 from tinysync.transport.rates import Rates
+from tinysync.transport.shortcut import Shortcut
 from tinysync.transport.websocket import (
     CLOSE_SECONDS,
     OPEN_SECONDS,
@@ -42,6 +43,10 @@ if TYPE_CHECKING:
 MIN_TOKEN: Final = 16
 """Characters of a token that nobody guesses."""
 _MAX_FIELDS: Final = 8
+
+
+class Guest(Shortcut, ServerConnection):
+    """A link that came in from a Yjs client."""
 
 
 class TurnedAway(Exception):
@@ -155,6 +160,7 @@ async def listen(
         name = opening.pop(socket, None)
         if name is None:
             return  # it had to give way
+        assert isinstance(socket, Guest)
         link = WebSocketLink(socket, max_frame)
         links.add(link)
         try:
@@ -164,7 +170,7 @@ async def listen(
             links.discard(link)
 
     def receive(*args: Any, **options: Any) -> ServerConnection:
-        socket = ServerConnection(*args, **options)
+        socket = Guest(*args, **options)
         if len(opening) >= max_handshakes:
             slowest = next(iter(opening))
             del opening[slowest]

@@ -23,11 +23,11 @@ from tinysync.transport.caller import Caller
 from tinysync.transport.doorkeeper import LAST_WORD_SECONDS, Doorkeeper, Stranger, Visitor, host_of, origin
 from tinysync.transport.rates import Rates
 from tinysync.transport.refusals import NEEDS_KEY, NEEDS_NO_KEY, NOBODY, Refusals, reason_of
+from tinysync.transport.shortcut import Shortcut
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
 
-    from websockets.asyncio.client import ClientConnection
     from websockets.asyncio.server import Server, ServerConnection
 
     from tinysync.transport.security import Security
@@ -66,7 +66,7 @@ def _in_short(error: Exception) -> str:
 class WebSocketLink:
     """A link over one websocket."""
 
-    def __init__(self, socket: ClientConnection | ServerConnection, max_frame: int) -> None:
+    def __init__(self, socket: Shortcut, max_frame: int) -> None:
         self._socket = socket
         self._max_frame = max_frame
         self.fingerprint: str | None = getattr(socket, "fingerprint", None) or None
@@ -92,12 +92,19 @@ class WebSocketLink:
     async def receive(self) -> bytes:
         """Return the next frame; raises ProtocolError for a text message."""
         try:
+            self._socket.is_awaited = True
             frame = await self._socket.recv()
         except ConnectionClosed as error:
             raise LinkClosed(f"the link went down: {error}") from None
+        finally:
+            self._socket.is_awaited = False
         if isinstance(frame, str):
             raise ProtocolError("the peer sent a text message; frames are binary", "malformed")
         return frame
+
+    def take_at_once(self, take: Callable[[bytes], bool]) -> None:
+        """Offer frames to a function as they arrive, while ``receive`` waits for one."""
+        self._socket.take = take
 
     def trust(self) -> None:
         """Take frames of the full size from now on.
@@ -233,6 +240,7 @@ class WebSocketTransport:
             if isinstance(error, InvalidMessage | ConnectionResetError | ConnectionAbortedError):
                 reason = NEEDS_NO_KEY if self._security else NEEDS_KEY
             raise LinkClosed(f"no link to {place}: {reason}", reason) from error
+        assert isinstance(socket, Caller)
         return WebSocketLink(socket, self._max_frame)
 
     async def listen(
@@ -255,6 +263,7 @@ class WebSocketTransport:
 
         async def handle(socket: ServerConnection) -> None:
             opening.pop(socket, None)
+            assert isinstance(socket, Shortcut)
             link = WebSocketLink(socket, self._max_frame)
             links.add(link)
             try:
