@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from dataclasses import replace
 
 import pytest
 
@@ -12,9 +13,10 @@ from tests.devices.device import assert_equal, synced
 from tests.devices.processes import DeviceProcess
 from tests.peer.devices import wait_until
 from tinysync import NOTHING, Conflict, Pickle, UsageError, track, tracker
+from tinysync.crdt.values import pack as pack_scalar
 from tinysync.storage import conflict_journal
 from tinysync.storage.conflict_journal import ConflictJournal, JournalEntry
-from tinysync.testing import Mesh
+from tinysync.storage.records import frame, header, pack
 from tinysync.tracker import conflicts as tracking
 
 START = {"port": 1, "tasks": ["a", "b"], "servers": {"x": {"on": True}}}
@@ -214,7 +216,9 @@ def test_a_conflict_cannot_be_changed():
 
 
 def entry(number, lost: object = 1):
-    return JournalEntry(f"mark {number}", number, ["k", (1, 2)], "value", lost, NOTHING, "a", "b", True, "node")
+    return JournalEntry(
+        f"mark {number}", number, ["k", (1, 2)], "value", lost, NOTHING, "a", "b", True, "node", ("dict", "dict")
+    )
 
 
 @pytest.mark.parametrize("in_file", [False, True])
@@ -252,6 +256,24 @@ def test_the_journal_of_two_processes_keeps_values_as_they_are(tmp_path):
         assert found[1].lost is NOTHING
         assert found[0].path == ["k", (1, 2)]
         journal.close()
+
+
+def test_entries_of_earlier_versions_are_read(tmp_path):
+    """They did not say of which kinds the containers were; only a list's had an element."""
+    rest = ["value", pack_scalar(1), None, "a", "b", True, "node"]
+    (tmp_path / "conflicts").write_bytes(
+        header(b"tsynCFL")
+        + frame(pack(["one", 1, [pack_scalar("l"), pack_scalar(0)], *rest, [4, 2], False]))
+        + frame(pack(["two", 2, [pack_scalar("d"), pack_scalar("k")], *rest, None, True]))
+    )
+    journal = ConflictJournal(tmp_path)
+    assert [(one.path, one.element, one.is_part, one.kinds) for one in journal.entries()] == [
+        (["l", 0], (4, 2), False, ("dict", "list")),
+        (["d", "k"], None, True, ("dict", "dict")),
+    ]
+    journal.add([replace(entry(3), kinds=("dict", "set"))])
+    assert journal.entries()[-1].kinds == ("dict", "set")
+    journal.close()
 
 
 def test_a_torn_end_of_the_journal_is_cut(tmp_path):
@@ -334,27 +356,3 @@ def test_a_long_answer_makes_no_conflicts_of_what_was_known(tmp_path, device, mo
     wait_until(lambda: tracker(theirs)._replica.conflicts.is_settled)
     assert conflicts(theirs) == [(["lost"], {"mine": 2}, 5, True)]
     assert [one for one in conflicts(ours) if one[0] != ["lost"]] == conflicts(others) == []
-
-
-@pytest.mark.parametrize(
-    ("before", "key", "now"), [({"k": 0}, "k", [7]), ({"k": 0}, "k", {7}), ([0], 0, {"z": 1}), ([0], 0, {9})]
-)
-def test_what_was_lost_is_not_put_into_another_kind_of_container(before, key, now):
-    with Mesh() as mesh:
-        laptop, phone = mesh.device("laptop"), mesh.device("phone")
-        ours, theirs = laptop.track({"p": {}}, "x"), phone.track({"p": {}}, "x")
-        ours.p.c = before
-        mesh.settle()
-        mesh.partition([laptop], [phone])
-        ours.p.c[key], theirs.p.c[key] = 1, 2
-        mesh.heal()
-        mesh.settle()
-        ours.p.c = None
-        ours.p.c = now
-        mesh.settle()
-        found = [one for structure in (ours, theirs) for one in tracker(structure).conflicts()]
-        assert found
-        for conflict in found:
-            with pytest.raises(UsageError, match="has no place any more"):
-                conflict.restore()
-        assert ours == theirs == {"p": {"c": now}}

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from tinysync import NOTHING, tracker
+from tinysync import NOTHING, UsageError, tracker
 
 
 def replicas_told(pair):
@@ -317,3 +317,81 @@ def test_restore(pair, what):
     result = pair.exchange()
     assert result == a
     assert (len(told(a)), len(told(b))) == before
+
+
+CONTAINERS = {"dict": {"k": 0}, "list": [0], "set": {"k"}}
+
+
+def write_apart(kind, ours, theirs):
+    """Two writes of one place that clash, in containers of a kind."""
+    match kind:
+        case "dict":
+            ours["k"], theirs["k"] = 1, 2
+        case "list":
+            ours[0], theirs[0] = 1, 2
+        case "set":
+            ours.discard("k")
+            theirs.discard("k")
+            theirs.add("k")
+
+
+@pytest.mark.parametrize("now", CONTAINERS)
+@pytest.mark.parametrize("kind", CONTAINERS)
+def test_restoring_into_a_container_of_another_kind_is_refused(pair, kind, now):
+    a, b = pair.start({"p": {"c": CONTAINERS[kind]}})
+    write_apart(kind, a.p.c, b.p.c)
+    pair.exchange()
+    found = 0
+    for replica in (pair.a, pair.b):
+        told(replica.root)
+        replica.root.p["c"] = None
+        replica.root.p["c"] = CONTAINERS[now]
+        for conflict in tracker(replica.root).conflicts():
+            found += 1
+            if kind == now:
+                conflict.restore()
+            else:
+                with pytest.raises(UsageError, match=r"has no place any more.* use its \.lost"):
+                    conflict.restore()
+                assert replica.root == {"p": {"c": CONTAINERS[now]}}
+    assert found
+
+
+@pytest.mark.parametrize("now", [[{"k": 7}], {"x": 7}, 7, None])
+def test_restoring_below_a_container_of_another_kind_is_refused(pair, now):
+    """The key 0 of a dict is no index of the list that is there now."""
+    a, b = pair.start({"p": {0: {"k": 0}}})
+    a.p[0].k, b.p[0].k = 1, 2
+    pair.exchange()
+    told(pair.loser.root)
+    [conflict] = tracker(pair.loser.root).conflicts()
+    pair.loser.root["p"] = now
+    if isinstance(now, dict):
+        conflict.restore()
+        assert pair.loser.root == {"p": {"x": 7, 0: {"k": conflict.lost}}}
+    else:
+        with pytest.raises(UsageError, match="has no place any more"):
+            conflict.restore()
+        assert pair.loser.root == {"p": now}
+
+
+@pytest.mark.parametrize("kind", CONTAINERS)
+def test_restoring_into_a_container_that_is_gone(pair, kind):
+    a, b = pair.start({"p": {"c": CONTAINERS[kind]}})
+    write_apart(kind, a.p.c, b.p.c)
+    pair.exchange()
+    found = 0
+    for replica in (pair.a, pair.b):
+        told(replica.root)
+        for conflict in tracker(replica.root).conflicts():
+            if conflict.lost is NOTHING:
+                continue
+            found += 1
+            del replica.root.p["c"]
+            if kind == "list":
+                with pytest.raises(UsageError, match="has no place any more"):
+                    conflict.restore()
+            else:
+                conflict.restore()
+                assert replica.root == {"p": {"c": {"k"} if kind == "set" else {"k": conflict.lost}}}
+    assert found or kind == "set"

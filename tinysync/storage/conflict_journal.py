@@ -45,8 +45,8 @@ _WAIT: Final = 0.01
 class JournalEntry:
     """A conflict as it is kept; ``mark`` identifies it, ``node`` is the id of the container it is in.
 
-    ``element`` identifies a list's element; ``is_part``: only a part of what was there was lost. ``within``
-    is the kind of the container that it is in; None, in what older versions noted: a dict or a set.
+    ``kinds`` are those of the containers that the steps of its path are in, from the root on.
+    ``element`` identifies a list's element; ``is_part``: what was lost is only a part of what was there.
     """
 
     mark: str
@@ -59,9 +59,9 @@ class JournalEntry:
     kept_device: str
     lost_here: bool
     node: str
+    kinds: tuple[Kind, ...]
     element: tuple[int, int] | None = None
     is_part: bool = False
-    within: Kind | None = None
 
 
 class ConflictJournal:
@@ -217,7 +217,7 @@ def _encode(entry: JournalEntry) -> bytes:
             entry.node,
             entry.element,
             entry.is_part,
-            entry.within,
+            entry.kinds,
         ]
     )
 
@@ -252,11 +252,19 @@ def _decode(payload: bytes) -> JournalEntry | None:
                 return None
             identity = (int(element[0]), int(element[1])) if isinstance(element, list) else None
             devices = lost_device, kept_device
-            within = "list" if identity else next((one for one in KINDS if more[:1] == [one]), None)
+            kinds = _kinds(more[0] if more else None, steps, identity)
             return JournalEntry(
-                mark, time_ms, steps, kind, *values, *devices, lost_here, node, identity, is_part, within
+                mark, time_ms, steps, kind, *values, *devices, lost_here, node, kinds, identity, is_part
             )
     return None
+
+
+def _kinds(noted: Any, path: Path, identity: object) -> tuple[Kind, ...]:
+    """Return the kinds that an entry notes; those of earlier versions tell only a list, by its element."""
+    if isinstance(noted, list) and len(noted) == len(path) and all(kind in KINDS for kind in noted):
+        return tuple(noted)
+    is_list = [*(type(step) is int for step in path[:-1]), identity is not None]
+    return tuple("list" if each else "dict" for each in is_list)
 
 
 def _packable(value: Any) -> Any:

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from tinysync.crdt.blocks import Id
     from tinysync.crdt.clashes import Clash
-    from tinysync.model import Path
+    from tinysync.crdt.node import Node
+    from tinysync.model import Kind, Path
     from tinysync.tracker.replica import Replica
 
 logger = logging.getLogger("tinysync")
@@ -144,9 +145,9 @@ class Conflicts:
             *devices,
             clash.mine_lost,
             clash.node.id,
+            _kinds(clash.node),
             clash.identity,
             clash.is_part,
-            clash.node.kind,
         )
 
     def _conflict(self, entry: JournalEntry) -> Conflict:
@@ -161,6 +162,11 @@ class Conflicts:
             (_EPOCH + timedelta(milliseconds=entry.time_ms)).astimezone(),
             partial(restore, self._replica, entry),
         )
+
+
+def _kinds(node: Node) -> tuple[Kind, ...]:
+    """Return the kinds of the containers from the root to a node."""
+    return (*(_kinds(node.parent) if node.parent is not None else ()), node.kind)
 
 
 def same_values(entry: JournalEntry) -> bool:
@@ -191,32 +197,29 @@ def restore(replica: Replica, entry: JournalEntry) -> None:
             index = replica.document.index_of(node, entry.element)
         with replica:
             container = node.container if node is not None else _container(replica.root, entry)
-            kind = kind_of(container)
-            if kind != entry.within and (kind == "list" or entry.within is not None):
-                raise _no_place(entry.path[:-1], entry)
             if entry.kind == "move":
                 _move(container, index, entry)
-            elif kind == "list":
+            elif isinstance(container, list):
                 _put_element(container, index, entry)
-            elif kind == "set":
+            elif isinstance(container, set):
                 (container.discard if entry.lost is NOTHING else container.add)(entry.path[-1])
             else:
                 _put_entry(container, entry)
 
 
 def _container(root: Any, entry: JournalEntry) -> Any:
-    """Return the container that the path leads to, made anew from where it is gone."""
+    """Return the container that the path leads to, made anew from where it is gone, as far as no list is."""
     container = root
-    for depth, (step, following) in enumerate(zip(entry.path[:-1], entry.path[1:], strict=True)):
+    for depth, (step, kind) in enumerate(zip(entry.path, entry.kinds[1:], strict=False), 1):
         inside: Any = None
         if isinstance(container, dict):
-            if step not in container and entry.lost is not NOTHING and type(following) is str:
-                container[step] = {}
+            if step not in container and entry.lost is not NOTHING and "list" not in entry.kinds[depth:]:
+                container[step] = {} if kind == "dict" else set()
             inside = container.get(step)
-        elif isinstance(container, list) and type(step) is int and step < len(container):
+        elif isinstance(container, list) and step < len(container):
             inside = container[step]
-        if not isinstance(inside, (dict, list, set)):
-            raise _no_place(entry.path[: depth + 1], entry)
+        if kind_of(inside) != kind:
+            raise _no_place(entry.path[:depth], entry)
         container = inside
     return container
 
