@@ -16,6 +16,7 @@ from tests.storage.values import HASHABLE, LIVE, LIVE_SCALARS, containers
 from tests.tracker.opened import exact, open_in
 from tinysync import JSON, YAML, Format, Pickle, UnsafeYAML, tracker
 from tinysync.errors import TinySyncError, UnreadableFile
+from tinysync.storage import readable
 from tinysync.storage.merge import apply_edits
 from tinysync.storage.plain import identity
 
@@ -125,6 +126,21 @@ KEPT = {
     "when": dt.datetime(2020, 1, 2, tzinfo=dt.UTC), "span": dt.timedelta(days=-1, microseconds=5),
     "set": {1, "two", (3,)}, "list": [1, [2, {"k": {3}}]], 1: "int key", (1, 2): "tuple key", "": 0,
 }  # fmt: skip
+
+
+@pytest.mark.parametrize("make", [YAML, JSON])
+def test_a_file_that_is_too_large_to_be_read_is_reported_once(make, tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(readable, "MAX_BYTES", 100)
+    replica = open_in(tmp_path, {}, keeper=make())
+    replica.root.x = "x" * 80
+    assert not caplog.records
+    replica.root.x += "x" * 80
+    replica.root.x += "x" * 80
+    replica.close()
+    [record] = caplog.records
+    [file] = tmp_path.glob("conf.*")
+    assert str(file) in record.message
+    assert "hand edits of it will not be taken" in record.message
 
 
 @document_formats

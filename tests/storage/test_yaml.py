@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from tests.lengths import many
 from tinysync.errors import UnreadableFile, UnsupportedValue
+from tinysync.storage.format import MAX_BYTES
 from tinysync.storage.plain import identity, to_readable
 from tinysync.storage.yaml_check import MAX_DEPTH
 from tinysync.storage.yaml_dump import dump_yaml, register_plain_types
-from tinysync.storage.yaml_load import MAX_BYTES, load_yaml
+from tinysync.storage.yaml_load import load_yaml
 
 from .values import LIVE, READABLE
 

@@ -18,6 +18,7 @@ import pytest
 import watchfiles._rust_notify as notify
 
 from tests.tracker.opened import assert_in_agreement, exact, open_in
+from tinysync.crdt.values import MAX_DEPTH
 from tinysync.errors import StorageError, TinySyncWarning, UnreadableFile
 from tinysync.storage import watcher as watching
 from tinysync.storage.watcher import watcher
@@ -186,15 +187,20 @@ def test_a_file_that_does_not_parse_is_reported_once_and_taken_when_it_does(tmp_
         wait_until(lambda: file.read_text() == "a: 2\nb: [1]\nc: 3\n")
 
 
-def test_a_file_of_another_kind_is_reported_once_and_left_alone(tmp_path, caplog):
+DEEP = f"a: {'[' * MAX_DEPTH}{']' * MAX_DEPTH}\n"
+
+
+@pytest.mark.parametrize(("text", "problem"), [("- a\n", "holds a list"), (DEEP, "more than 100 deep")])
+def test_a_file_that_no_structure_can_be_like_is_reported_once_and_left_alone(tmp_path, caplog, text, problem):
     file = tmp_path / "conf.yaml"
     with caplog.at_level(logging.ERROR, "tinysync"), opened(tmp_path, {"a": 1}) as replica:
-        file.write_text("- a\n")
+        file.write_text(text)
         wait_until(lambda: caplog.records)
-        assert "holds a list" in caplog.text
-        with pytest.warns(TinySyncWarning, match="holds a list"):
+        assert problem in caplog.text
+        with pytest.warns(TinySyncWarning, match=problem):
             replica.root.a = 2
-        assert file.read_text() == "- a\n"
+        assert file.read_text() == text
+        assert len(caplog.records) == 1
         file.write_text("a: 1\nb: 2\n")
         wait_until(lambda: replica.root == {"a": 2, "b": 2})
 

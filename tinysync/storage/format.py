@@ -10,6 +10,9 @@ from tinysync.crdt.values import MAX_DEPTH as MOST_NESTED
 if TYPE_CHECKING:
     from tinysync.storage.plain import Vocabulary
 
+MAX_BYTES: Final = 64 << 20
+"""How large a YAML or JSON file may be to be read."""
+
 MAX_DEPTH: Final = 2 * MOST_NESTED
 """How deep what a file says may be nested: containers, and the tuples that they hold, each half as deep."""
 

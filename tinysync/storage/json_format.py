@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
-from tinysync.storage.format import MAX_DEPTH, Format
+from tinysync.storage.format import MAX_BYTES, MAX_DEPTH, Format
 from tinysync.storage.plain import Vocabulary
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-MAX_BYTES: Final = 64 << 20
 
 
 class JSON(Format):
@@ -36,7 +34,8 @@ class JSON(Format):
     def load(self, data: bytes, place: object) -> Any:
         """Return what a JSON file holds; raises ValueError, with the line, for what is not JSON.
 
-        Refused are also a key that is there twice, a number that no float holds, over 64 MiB, and over 100 levels.
+        Refused are also a key that is there twice, a number that no float holds, over 64 MiB, and more levels
+        than a structure can have.
         """
         del place
         if len(data) > MAX_BYTES:

@@ -11,7 +11,10 @@ from tinysync.errors import StorageError, UnreadableFile
 from tinysync.storage.atomic import replace_file
 from tinysync.storage.base import BaseFile, digest
 from tinysync.storage.failures import storage_errors
+from tinysync.storage.format import MAX_BYTES
+from tinysync.storage.json_format import JSON
 from tinysync.storage.regular import read_regular
+from tinysync.storage.yaml_format import YAML
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -89,6 +92,8 @@ class ReadableFile:
         self._refused: tuple[bytes, Unreadable] | None = None
         self._prepared: tuple[bytes, Any] | None = None
         self._reported_empty: bytes | None = None
+        self._most_bytes = MAX_BYTES if isinstance(file_format, (YAML, JSON)) else None
+        """What is larger is written, but not read; None: that was said, or there is no such limit."""
 
     def status(self) -> Status:
         """Tell what became of the file since it was last written.
@@ -171,6 +176,7 @@ class ReadableFile:
                 layout = content if content and content.strip() else self._base.text()
                 data = self._dump(value, layout)
                 replaced = self._replace(content, data)
+            self._warn_if_large(len(data))
             if position is not None and len(data) > NOTED_BYTES:
                 self._base.note_shown(position)
         return Written()
@@ -180,6 +186,17 @@ class ReadableFile:
             return self._writer(self._vocabulary.readable(value), layout)
         except ValueError as error:
             raise StorageError(f"{self._path} cannot be written in this format: {error}") from error
+
+    def _warn_if_large(self, size: int) -> None:
+        if self._most_bytes is not None and size > self._most_bytes:
+            logger.warning(
+                "%s was written with %s bytes, and over %s bytes are not read: hand edits of it will not be taken."
+                " Split it, give it a format of your own, or, if it is not synced, a database (persist=SQLite).",
+                self._path,
+                f"{size:,}",
+                f"{self._most_bytes:,}",
+            )
+            self._most_bytes = None
 
     def _load(self, data: bytes, place: Path) -> Any:
         return load_file(self._format, data, place)

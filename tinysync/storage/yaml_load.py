@@ -13,6 +13,7 @@ import yaml
 from yaml.constructor import SafeConstructor
 
 from tinysync.errors import UnreadableFile
+from tinysync.storage.format import MAX_BYTES
 from tinysync.storage.yaml_check import check_events, problem_at
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 else:
     _BaseLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-MAX_BYTES: Final = 64 << 20
 MAX_DIGITS: Final = 4300
 
 _TAG: Final = "tag:yaml.org,2002:"
