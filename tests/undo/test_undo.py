@@ -66,6 +66,52 @@ def test_a_container_that_comes_back_is_the_one_that_went():
     assert_in_agreement(replica)
 
 
+def remove_in_a_block(d):
+    with d:
+        d.inner.x = 2
+        for key in "fca":
+            del d[key]
+        d["a"] = "written again"
+        d["c"] = {}
+        for key in "ecdba":
+            del d[key]
+
+
+def clear_in_a_block(d):
+    with d:
+        d.c.y = 2
+        d.clear()
+
+
+@pytest.mark.parametrize("group", [0, 60])
+@pytest.mark.parametrize("persist", [False, Pickle])
+@pytest.mark.parametrize("remove", [lambda d: d.clear(), clear_in_a_block, remove_in_a_block])
+def test_keys_come_back_in_the_order_that_they_had(tmp_path, remove, persist, group):
+    structure = {key: {"x": key} for key in "abcdef"} | {"inner": {"x": 1}}
+    d = track(structure, "d", folder=tmp_path, persist=persist)
+    tracker(d).undo_grouping = group
+    remove(d)
+    for _ in range(2):
+        assert set(d) <= {"inner"}
+        tracker(d).undo()
+        assert [key for key in d if key != "inner"] == [*"abcdef"]
+        assert d == structure
+        tracker(d).redo()
+
+
+def test_keys_that_were_removed_in_the_file_come_back_in_the_order_that_they_had(tmp_path):
+    replica = open_in(tmp_path, dict.fromkeys("dacb", 1))
+    assert list(replica.root) == [*"dacb"]
+    (tmp_path / "conf.yaml").write_text("{}\n")
+    replica.root.update(e=1)
+    del replica.root["e"]
+    assert replica.root == {}
+    while replica.handle.can_undo:
+        replica.handle.undo()
+    assert list(replica.root) == [*"dacb"]
+    replica.close()
+
+
 def test_what_was_written_to_a_removed_container_goes_when_it_comes_back():
     d = track({"a": {"b": 1}})
     a = d.a

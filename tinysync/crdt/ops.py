@@ -52,6 +52,8 @@ class Put:
     default: bool = False
     """Written by ``setdefault``: goes to the default layer instead of the chosen one."""
     removed: Sequence[Removed] = ()
+    rank: int = 0
+    """Of a removal from a dict: where the key was, among others that were removed in the same transaction."""
 
 
 @dataclass(slots=True)

@@ -132,8 +132,7 @@ class Edit:
         """Remove all entries of a dict or elements of a set."""
         node: Node = container._node
         if node.kind == "dict":
-            # From the end, so that an undo, which goes back over it, brings them back in their order.
-            for key, old in reversed(list(container.items())):
+            for key, old in list(container.items()):
                 self.journal.remove(node, key, old)
         else:
             for element in list(container):

@@ -24,8 +24,8 @@ class Journal:
     Its methods take live values (scalars, or containers with a node) and check nothing; a container that an op
     takes out is marked as detached, with all that is in it.
 
-    ``keep_key_order``: whether a rollback also brings back the order of the keys of dicts. That costs a copy of
-    all keys at the first removal from a dict; without it, restored keys are last in their dict.
+    ``keep_key_order``: whether a rollback, or an undo, also brings back the order of the keys of dicts. That costs
+    a copy of all keys at the first removal from a dict; without it, restored keys are last in their dict.
     """
 
     __slots__ = ("_key_orders", "ops")
@@ -50,6 +50,11 @@ class Journal:
             ops.pop()
         if self._key_orders is not None:
             self._key_orders.restore(ops)
+
+    def rank_removals(self, ops: list[Op]) -> None:
+        """Note in the ops, which were all of the journal, in which order the keys were that went."""
+        if self._key_orders is not None:
+            self._key_orders.rank(ops)
 
     def put(self, node: Node, key: Any, old: Any, new: Any, *, default: bool = False) -> None:
         """Write a dict entry that holds ``old`` (ABSENT: none)."""

@@ -1,4 +1,4 @@
-"""The order of the keys of dicts, so that a rollback can bring it back."""
+"""The order of the keys of dicts, so that a rollback or an undo can bring it back."""
 
 from __future__ import annotations
 
@@ -35,6 +35,18 @@ class KeyOrders:
                 _rearrange(node.container, _order_after(keys, node, ops[position:]))
             if position >= len(ops):
                 del self._noted[node]
+
+    def rank(self, ops: list[Op]) -> None:
+        """Note in the removals among all ops of the transaction in which order the keys were."""
+        removals: dict[Node, list[Put]] = {}
+        for op in ops:
+            if isinstance(op, Put) and op.new is ABSENT and op.node in self._noted:
+                removals.setdefault(op.node, []).append(op)
+        for node, puts in removals.items():
+            if len(puts) > 1:
+                places = {key: place for place, key in enumerate(self._noted[node][1])}
+                for put in puts:
+                    put.rank = places.get(put.key, len(places))
 
 
 def _order_after(keys: list[Any], node: Node, ops: list[Op]) -> list[Any]:

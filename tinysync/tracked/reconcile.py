@@ -71,8 +71,7 @@ def _settle_element(journal: Journal, node: Node, index: int, value: Any) -> Non
 def _reconcile_dict(journal: Journal, node: Node, content: dict[Any, Any]) -> None:
     live = node.container
     typed = {key: key for key in content}
-    # From the end, as by ``clear``.
-    for key, old in reversed(list(live.items())):
+    for key, old in list(live.items()):
         if key not in typed or not same(key, typed[key]):
             journal.remove(node, key, old)
     for key, value in content.items():

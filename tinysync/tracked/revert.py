@@ -69,25 +69,38 @@ class Revert:
 
     def revert(self, ops: list[Op]) -> None:
         """Take the ops back."""
-        before: dict[tuple[int, Any], Put] = {}
-        for op in ops:
-            if isinstance(op, Put):
-                before.setdefault((id(op.node), op.key), op)
-            if not isinstance(op, Reorder):
-                for value in op.new if isinstance(op, Splice) else [op.new]:
-                    self._fresh.add(id(node_of(value)))
+        before, gone = self._look_through(ops)
         for op in reversed(ops):
             if self._came_in(op.node):
                 # It goes, or is left, as a whole.
                 continue
             if isinstance(op, Put):
-                first = before.pop((id(op.node), op.key), None)
-                if first is not None:
-                    self._put(first, op)
+                # A dict's entries come back together, in the order that they had.
+                for last in (*sorted(gone.pop(id(op.node), ()), key=_rank), op):
+                    first = before.pop((id(last.node), last.key), None)
+                    if first is not None:
+                        self._put(first, last)
             elif not op.node.attached:
                 self._leave(op.node, (), GONE)
             else:
                 self._revert_list(op)
+
+    def _look_through(self, ops: list[Op]) -> tuple[dict[tuple[int, Any], Put], dict[int, list[Put]]]:
+        """Note what came in; return the first ops of entries, and by dict the last ops of those that come back."""
+        before: dict[tuple[int, Any], Put] = {}
+        after: dict[tuple[int, Any], Put] = {}
+        for op in ops:
+            if isinstance(op, Put):
+                before.setdefault((id(op.node), op.key), op)
+                after[id(op.node), op.key] = op
+            if not isinstance(op, Reorder):
+                for value in op.new if isinstance(op, Splice) else [op.new]:
+                    self._fresh.add(id(node_of(value)))
+        gone: dict[int, list[Put]] = {}
+        for place, last in after.items():
+            if last.node.kind == "dict" and last.new is ABSENT and before[place].old is not ABSENT:
+                gone.setdefault(id(last.node), []).append(last)
+        return before, gone
 
     def _came_in(self, node: Node | None) -> bool:
         while node is not None:
@@ -319,6 +332,10 @@ class Revert:
 
     def _leave(self, node: Node, place: tuple[Any, ...], why: str) -> None:
         self.left.append(Left([*_known_path(node), *place], why))
+
+
+def _rank(put: Put) -> int:
+    return put.rank
 
 
 def _is(current: Any, expected: Any) -> bool:

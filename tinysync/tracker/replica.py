@@ -335,6 +335,8 @@ class Replica:
         self.transaction = self._calls
         if self.changed is not None:
             self.changed.note(ops)
+        if len(ops) > 1:
+            transaction.journal.rank_removals(ops)
         self.undoing.note(ops, transaction.origin)
         if changes:
             # They are told when the lock is given back.
