@@ -15,6 +15,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from collections.abc import Collection
 from decimal import Decimal
 from fractions import Fraction
 
@@ -205,13 +206,20 @@ def test_it_has_the_methods_of_a_dict():
         assert db.setdefault("f", [7]) is db.f
         assert db.pop("d") == 4
         assert db.pop("d", None) is None
-        assert db.popitem() == ("a", 1)
+        db["last"] = [1]
+        last = db["last"]
+        assert db.popitem() == ("last", [1])
+        assert last == [1]
+        assert db.pop("a") == 1
         assert list(db.items()) == [("b", [2]), (3, "c"), ("e", {}), ("f", [6])]
         assert next(iter(db.values())) is db.b
+        copied = db.copy()
+        assert type(copied) is dict
+        assert list(copied.items()) == list(db.items())
+        assert copied["b"] is db.b
+        assert db.fromkeys("ab", 1) == {"a": 1, "b": 1}
         assert db == {"b": [2], 3: "c", "e": {}, "f": [6]}
         assert db != {"b": [2]}
-        assert type(db.copy()) is dict
-        assert db.copy() == db
         assert db.get("b") == [2]
         assert db.get("z") is None
         assert db.get("z", 5) == 5
@@ -241,6 +249,63 @@ def test_it_has_the_methods_of_a_dict():
             db.popitem()
     with pytest.raises(UsageError, match="track"):
         LazyDict()
+
+
+@pytest.mark.parametrize("make", [SQLite, MemoryStorage, example_storage()])
+def test_popitem_removes_the_last_entry(make):
+    with Opened(make(), dict.fromkeys(range(2500), 0)) as db:
+        assert [db.popitem() for _ in range(3)] == [(2499, 0), (2498, 0), (2497, 0)]
+        with db:
+            db["new"] = 1
+            del db[2496]
+            assert db.popitem() == ("new", 1)
+            assert db.popitem() == (2495, 0)
+        db[5] = 6
+        assert db.popitem() == (2494, 0)
+        assert list(reversed(db)) == list(reversed(range(2494)))
+        with pytest.raises(RuntimeError, match="not popped"), db:
+            while db:
+                assert db.popitem()[0] == len(db)
+            raise RuntimeError("not popped")
+        assert len(db) == 2494
+
+
+class Reading(Counting):
+    """Counts the names that are gone through, too."""
+
+    gone_through = 0
+
+    def names(self):
+        return Reading.Names(self, super().names())
+
+    class Names(Collection):
+        def __init__(self, storage, names):
+            self.storage, self.found = storage, names
+
+        def __contains__(self, name):
+            return name in self.found
+
+        def __len__(self):
+            return len(self.found)
+
+        def __iter__(self):
+            return map(self.count, self.found)
+
+        def __reversed__(self):
+            return map(self.count, reversed(self.found))
+
+        def count(self, name):
+            self.storage.gone_through += 1
+            return name
+
+
+def test_popitem_does_not_go_through_all_names():
+    storage = Reading()
+    with Opened(storage, dict.fromkeys(range(2500), 0)) as db:
+        storage.gone_through = 0
+        for number in reversed(range(2400, 2500)):
+            assert db.popitem() == (number, 0)
+        assert storage.gone_through == 100
 
 
 def test_equal_keys_are_one_key():
@@ -460,10 +525,23 @@ def test_what_is_refused(persist, tmp_path):
 def test_a_closed_one_cannot_be_read():
     with Opened(SQLite, {"a": [1], "b": 2}) as db:
         held = db.a
+        assert len(db) == 2
     for use in (
+        lambda: db["a"],
         lambda: db["b"],
+        lambda: db["c"],
+        lambda: db.a,
+        lambda: db.get("a"),
+        lambda: len(db),
+        lambda: bool(db),
         lambda: list(db),
+        lambda: list(db.items()),
+        lambda: next(reversed(db)),
+        db.copy,
+        lambda: db == {},
+        lambda: "a" in db,
         lambda: "b" in db,
+        tracker(db).snapshot,
         lambda: setattr(db, "b", 1),
         lambda: held.append(1),
     ):

@@ -226,11 +226,18 @@ class _Names(Collection[str]):
         return bool(found)
 
     def __iter__(self) -> Iterator[str]:
-        last = -1
+        return self._in_order("rowid > ? ORDER BY rowid", -1, _BATCH)
+
+    def __reversed__(self) -> Iterator[str]:
+        # Most often just for the last one.
+        return self._in_order("rowid < ? ORDER BY rowid DESC", 2**63 - 1, 1)
+
+    def _in_order(self, condition: str, last: int, batch: int) -> Iterator[str]:
         while rows := self._execute(
-            f"SELECT rowid, {self._key} FROM {self._table} WHERE rowid > ? ORDER BY rowid LIMIT {_BATCH}",  # noqa: S608 - constants
+            f"SELECT rowid, {self._key} FROM {self._table} WHERE {condition} LIMIT {batch}",  # noqa: S608 - constants
             [last],
         ):
             for rowid, name in rows:
                 yield name if isinstance(name, str) else bytes(name).decode()
                 last = rowid
+            batch = _BATCH

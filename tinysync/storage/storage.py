@@ -39,7 +39,8 @@ class Storage(ABC):
     def names(self) -> Collection[str]:
         """Return a view of the names, for ``len``, ``in`` and iteration; the order is that of their first writing.
 
-        It reads no values. It is iterated bit by bit; what is written meanwhile may be part of it, or not.
+        It reads no values. It is iterated bit by bit; what is written meanwhile may be part of it, or not. If it
+        has ``__reversed__``, ``popitem`` need not go through all of it for the last one.
         """
 
     @abstractmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+from collections.abc import MutableMapping, Reversible
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from weakref import WeakValueDictionary
@@ -30,7 +30,10 @@ class Rows(Protocol):
 
     @property
     def guard(self) -> AbstractContextManager[Any]:
-        """A reentrant lock that is held whenever the database or what is loaded of it is used."""
+        """A reentrant lock that is held whenever the database or what is loaded of it is used.
+
+        Raises StructureClosed.
+        """
 
     def name(self, key: Any) -> str | None:
         """Return the name of a key, None if there can be no such key; raises TypeError if it is unhashable."""
@@ -118,6 +121,18 @@ class Entries:
                 yield self._rows.key(name)
         self._check_size(before)
 
+    def last_key(self) -> Any:
+        """Return the last key, or ABSENT if there is none."""
+        with self._rows.guard:
+            stored = self._rows.names()
+            for name, value in reversed(self._written.items()):
+                if value is not ABSENT and name not in stored:
+                    return self._rows.key(name)
+            for name in reversed(stored if isinstance(stored, Reversible) else list(stored)):
+                if self._written.get(name) is not ABSENT:
+                    return self._rows.key(name)
+        return ABSENT
+
     def _batches(self) -> Iterator[list[str]]:
         with self._rows.guard:
             names = iter(self._rows.names())
@@ -176,11 +191,11 @@ class LazyDict(TrackedMapping, MutableMapping[Any, Any]):
     Its methods are those of a dict, and its str keys are attributes too. An entry is loaded when it is touched,
     and forgotten when nobody holds it; ``in``, ``len`` and iteration load none. Values are what they are in any
     tracked structure: containers are tracked, and what changes inside is saved, one entry at a time. It is no
-    ``dict`` itself, because C code (``json.dumps``) would take it for empty; ``dict(db)`` loads all of it.
+    ``dict`` itself, because C code (``json.dumps``) would take it for empty; ``dict(db)`` and ``db.copy()``
+    load all of it.
 
     Keys are str, int, bytes, None, date, time, naive datetime, timedelta, UUID, and tuples and frozensets of
-    these, in the order in which they were first written; ``popitem`` takes the first one. Once it is closed no
-    entry can be loaded any more.
+    these, in the order in which they were first written. Once it is closed nothing can be read from it.
     """
 
     __slots__ = ("__weakref__", "_entries", "_node", "_recorder")
@@ -251,19 +266,21 @@ class LazyDict(TrackedMapping, MutableMapping[Any, Any]):
         self._check_keys([key])
         return super().setdefault(key, default)
 
-    def copy(self) -> dict[Any, Any]:
-        """Return a plain dict with all entries, all of them loaded."""
-        return dict(self)
-
     def popitem(self) -> tuple[Any, Any]:
-        """Remove the first entry, and return its key and value; KeyError if there is none."""
+        """Remove the last entry, and return its key and value; KeyError if there is none."""
         with editing(self, "popitem", ()) as edit:
-            key = next(iter(self), ABSENT)
+            key = self._entries.last_key()
             if key is ABSENT:
                 {}.popitem()
             value = self[key]
             edit.remove(self, key)
             return key, value
+
+    def copy(self) -> dict[Any, Any]:
+        """Return a plain dict with all entries, loaded; what is in them is the structure's."""
+        return dict(self)
+
+    fromkeys = dict.fromkeys
 
     def __repr__(self) -> str:
         return f"<LazyDict of {self._tracker!r}>"

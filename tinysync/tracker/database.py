@@ -131,12 +131,13 @@ class Database:
 
     @property
     def guard(self) -> AbstractContextManager[Any]:
-        """The lock around the database; raises StructureClosed in a process that was forked."""
+        """The lock around the database; raises StructureClosed, also in a process that was forked."""
         if os.getpid() != self._process:
             raise StructureClosed(
                 f"{self.path} cannot be used here: this process was forked from the one that opened it; track it"
                 " in one of them only"
             )
+        self._check_open()
         return self._guard
 
     def name(self, key: Any) -> str | None:

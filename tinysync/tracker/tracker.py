@@ -382,8 +382,8 @@ class Tracker:
     def close(self) -> None:
         """Write what is to be written, leave the peers and give the files free.
 
-        The structure stays readable; writing to it raises StructureClosed. Closing twice is fine. Raises
-        UsageError inside a transaction, and StorageError if the readable file could not be written; the op log
-        has everything even then.
+        The structure stays readable, unless it is in a database; writing to it raises StructureClosed. Closing
+        twice is fine. Raises UsageError inside a transaction, and StorageError if the readable file could not be
+        written; the op log has everything even then.
         """
         self._replica.close()
