@@ -300,5 +300,8 @@ def tracker(structure: Any) -> Tracker:
     """
     handle = structure._tracker if isinstance(structure, (Tracked, Typed)) else None
     if not isinstance(handle, Tracker):
-        raise UsageError(f"a {type(structure).__name__} is not tracked; pass what track() returned")
+        raise UsageError(
+            f"a {type(structure).__name__} is not tracked, or was removed from its structure; pass what track()"
+            " returned, or what is part of it"
+        )
     return handle

@@ -7,8 +7,6 @@ import warnings
 
 import pytest
 
-from tinysync import UsageError, tracker
-from tinysync import track as track_in_memory
 from tinysync.errors import DetachedWarning, TinySyncError
 from tinysync.tracked.detached import detach
 from tinysync.tracked.dicts import DictWrapper
@@ -105,12 +103,3 @@ def test_a_transaction_needs_a_structure():
     for container in (DictWrapper(), live.pop("x")):
         with pytest.raises(TinySyncError, match="not part of a structure"), container:
             pass
-
-
-def test_a_part_that_was_removed_has_no_handle():
-    root = track_in_memory({"a": {"b": []}})
-    removed = root.pop("a")
-    for part in (removed, removed.b):
-        with pytest.raises(UsageError, match="not tracked"):
-            tracker(part)
-    assert tracker(root).snapshot() == {}

@@ -223,3 +223,8 @@ def test_a_part_that_was_taken_out_goes_on_by_itself():
     backup.port = 5
     assert backup == Server("b", 5)
     assert view.backup is None
+    tree = track(Tree("root", [Tree("child")]), persist=False)
+    child = tree.children[0]
+    del tree.children[0]
+    child.children = [Tree("grandchild")]
+    assert child == Tree("child", [Tree("grandchild")])

@@ -112,6 +112,25 @@ def test_keys_that_were_removed_in_the_file_come_back_in_the_order_that_they_had
     replica.close()
 
 
+@pytest.mark.parametrize("part", [{"x": [1]}, [{"x": 1}], {1}], ids=type)
+def test_a_part_has_a_tracker_as_long_as_it_is_one(part):
+    d = track({"a": part, "b": 1})
+    a = d.a
+    parts = [a, *(value for value in (a.values() if isinstance(a, dict) else a) if hasattr(value, "_tracker"))]
+    del d["a"]
+    for one in parts:
+        assert one._tracker is None
+        with pytest.raises(UsageError, match="removed from its structure"):
+            tracker(one)
+    tracker(d).undo()
+    for one in parts:
+        assert tracker(one) is tracker(d)
+    tracker(d).close()
+    assert tracker(a) is tracker(d)
+    with pytest.raises(UsageError, match="a dict is not tracked"):
+        tracker({})
+
+
 def test_what_was_written_to_a_removed_container_goes_when_it_comes_back():
     d = track({"a": {"b": 1}})
     a = d.a

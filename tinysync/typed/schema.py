@@ -177,11 +177,12 @@ class Schema:
 
 
 def _locked(container: Any) -> Any:
-    return container._tracker._replica.reading()
+    # Of what was removed, too, which has no tracker any more.
+    return container._recorder.reading()
 
 
 def _name_of(container: Any) -> str | None:
-    name: str | None = container._tracker.name
+    name: str | None = container._recorder.name
     return name
 
 
