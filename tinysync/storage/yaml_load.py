@@ -117,13 +117,20 @@ class _Loader(_BaseLoader):
             if isinstance(key, (dict, list, set)):
                 problem_at(f"a {type(key).__name__} cannot be a key", key_node.start_mark)
             if key in seen:
-                first = seen[key].start_mark.line + 1
-                problem_at(
-                    f"the key {key_node.value!r:.60} is there twice, first in line {first}", key_node.start_mark
-                )
+                problem_at(_twice(seen[key], key_node), key_node.start_mark)
             if key != key:  # noqa: PLR0124
                 problem_at("NaN cannot be a key", key_node.start_mark)
             seen[key] = key_node
+
+
+def _twice(first: yaml.Node, second: yaml.Node) -> str:
+    text, line = second.value, first.start_mark.line + 1
+    if text == first.value:
+        return f"the key {text!r:.60} is there twice, first in line {line}"
+    return (
+        f"the key {text!r:.60} and the key {first.value!r:.60} in line {line} are equal in Python, as 1 and true"
+        " are: a dict can have only one of them"
+    )
 
 
 def _load(text: str) -> Any:
