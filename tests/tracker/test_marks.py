@@ -331,6 +331,29 @@ def test_a_patch_that_does_not_fit_changes_nothing(item):
     assert_in_agreement(handle._replica)
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda conf: conf.d.pop((1, 2)), r"there is no \(1, 2\), for \('remove', \['d'\], .*Nothing was changed"),
+        (lambda conf: conf.l.pop(), "a list is shorter, for"),
+        (lambda conf: conf.l[0].clear(), "there is no 'x', for"),
+        (lambda conf: conf.__setitem__("l", {"a": 1}), None),
+    ],
+)
+def test_a_patch_that_was_applied_already_is_refused_in_words(change, words):
+    conf, handle = tracked({"d": {(1, 2): 3}, "l": [{"x": 1}, 2]})
+    mark = handle.mark()
+    change(conf)
+    diff = handle.diff()
+    handle.revert(mark)
+    handle.patch(diff)
+    if words is None:
+        handle.patch(diff)  # a value that is put again
+    else:
+        with pytest.raises(UsageError, match=f"does not fit the structure: {words}"):
+            handle.patch(diff)
+
+
 def test_what_is_no_diff():
     _, handle = tracked({})
     with pytest.raises(UsageError, match=r"dictdiffer.diff"):

@@ -258,8 +258,19 @@ def apply_diff(replica: Replica, diff: Iterable[Any]) -> None:
             except UsageError:
                 raise
             except (LookupError, TypeError, ValueError, AttributeError) as error:
-                raise UsageError(f"the diff does not fit the structure: {error!r} at {item!r}") from error
+                raise UsageError(
+                    f"the diff does not fit the structure: {_in_words(error)}, for {item!r}. Nothing was changed;"
+                    " it fits what it was made from, once"
+                ) from error
         patching.finish()
+
+
+def _in_words(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f"there is no {error.args[0]!r}"
+    if isinstance(error, IndexError):
+        return "a list is shorter"
+    return f"it does not go with what is there ({error})"
 
 
 def undo_diff(replica: Replica, diff: Iterable[Any]) -> None:
