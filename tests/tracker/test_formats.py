@@ -16,7 +16,7 @@ from fractions import Fraction
 import pytest
 
 from tests.tracker.opened import assert_in_agreement, exact
-from tinysync import JSON, YAML, Format, Peer, Pickle, UnsafeYAML, track, tracker
+from tinysync import JSON, YAML, Format, Peer, Pickle, Shelve, UnsafeYAML, track, tracker
 from tinysync.errors import (
     InvalidValue,
     KindMismatch,
@@ -408,3 +408,23 @@ def test_every_acknowledged_write_survives_kill_9(persist):
             assert conf.log == list(range(conf.last.number + 1))
             assert conf.last.number >= acknowledged
             acknowledged = conf.last.number
+
+
+@pytest.mark.parametrize("keeper", [Pickle, UnsafeYAML, Shelve])
+@pytest.mark.parametrize(
+    ("put", "place"),
+    [
+        (lambda d: d.__setitem__("x", Stubborn()), r"at \['x'\]\)"),
+        (lambda d: d.a.b.append({1: [Stubborn()]}), r"at \['a'\]\['b'\]\[1\]\[1\]\[0\]\)"),
+        (lambda d: d.a.__setitem__(Stubborn(), 1), r"as a key or element of \['a'\]\)"),
+        (lambda d: d.a.__setitem__("s", {1, Stubborn()}), r"as a key or element of \['a'\]\['s'\]\)"),
+        (lambda d: d.a.__setitem__("t", (1, Stubborn())), r"at \['a'\]\['t'\]\)"),
+    ],
+)
+def test_what_cannot_be_written_is_named_with_its_path(tmp_path, keeper, put, place):
+    d = track({"a": {"b": [1]}}, "d", folder=tmp_path, persist=keeper)
+    for _ in range(2):
+        with pytest.raises(UnsupportedValue, match=f"cannot be written to .*not this one.*{place}"):
+            put(d)
+        assert d.a == {"b": [1]}
+    tracker(d).close()

@@ -15,6 +15,7 @@ from tinysync.storage.failures import storage_errors
 from tinysync.storage.kept_as import is_kept_as, note_kept_as
 from tinysync.storage.lock import ProcessLock
 from tinysync.storage.oplog import UNWRITABLE
+from tinysync.tracker.refusals import cannot_write
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -78,7 +79,8 @@ class Database:
             self.check_key(key)
         with storage_errors("write", self.path, _ADVICE):
             if default and not len(self._storage.names()):
-                self._storage.write({key_text(key): self._packed(value) for key, value in default.items()})
+                named = {key_text(key): value for key, value in default.items()}
+                self._storage.write({name: self._packed(name, value) for name, value in named.items()})
         # Last, so that a process that dies here begins again.
         note_kept_as(self._paths, self._storage.suffix)
 
@@ -97,7 +99,9 @@ class Database:
         assert self.entries is not None
         with self.guard:
             changed = self.entries.changed(ops)
-            packed = {name: None if value is ABSENT else self._packed(value) for name, value in changed.items()}
+            packed = {
+                name: None if value is ABSENT else self._packed(name, value) for name, value in changed.items()
+            }
             with storage_errors("write", self.path, _ADVICE):
                 self._storage.write(packed)
             self.entries.saved()
@@ -197,12 +201,14 @@ class Database:
         if not self._is_open:
             raise StructureClosed(f"{self.path} is closed; track it again to go on")
 
-    def _packed(self, value: Any) -> bytes:
+    def _packed(self, name: str, value: Any) -> bytes:
         if not self._storage.pickled:
             return encode_tree(value)
         try:
-            return pickle.dumps(value, _PICKLE_PROTOCOL)
+            return _pickled(value)
         except Exception as error:
-            raise UnsupportedValue(
-                f"a value cannot be written to {self.path}: {type(error).__name__}: {error}"
-            ) from error
+            raise cannot_write(value, [self.key(name)], _pickled, self.path, error) from error
+
+
+def _pickled(value: Any) -> bytes:
+    return pickle.dumps(value, _PICKLE_PROTOCOL)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tinysync.errors import StorageError, UnreadableFile, UnsupportedValue
+from tinysync.errors import StorageError, UnreadableFile
 from tinysync.storage.atomic import replace_file
 from tinysync.storage.failures import storage_errors
 from tinysync.storage.kept_as import is_kept_as, note_kept_as
@@ -12,6 +12,8 @@ from tinysync.storage.lock import ProcessLock
 from tinysync.storage.oplog import UNWRITABLE
 from tinysync.storage.readable import load_file
 from tinysync.storage.regular import read_regular
+from tinysync.tracked.plain import CONTAINERS
+from tinysync.tracker.refusals import cannot_write
 from tinysync.tracker.watching import signature
 
 if TYPE_CHECKING:
@@ -90,8 +92,8 @@ class WholeFile:
         try:
             data = self._format.dump(root)
         except Exception as error:
-            raise UnsupportedValue(
-                f"a value cannot be written to {self.path}: {type(error).__name__}: {error}"
+            raise cannot_write(
+                root, [], lambda part: self._format.dump(_like(root, part)), self.path, error
             ) from error
         with storage_errors("write", self.path, "See that the place is there, writable and not full."):
             if not replace_file(self.path, data, self._durability, check=self._is_ours):
@@ -122,3 +124,9 @@ class WholeFile:
     def abandon(self) -> None:
         """Give the place free."""
         self._lock.release()
+
+
+def _like(root: Any, part: Any) -> Any:
+    """Return a structure of the kind of another one that holds a part of it; a format is for whole ones."""
+    kind = CONTAINERS[type(root)]
+    return {"": part} if kind == "dict" else [part] if kind == "list" else {part}
