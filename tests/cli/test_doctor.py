@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -80,6 +81,21 @@ def files(folder):
 
 def ops(state):
     return sorted(state.glob("*.ops"))
+
+
+def test_a_disk_that_is_read_only(todo, monkeypatch):
+    system_open = os.open
+
+    def refuse(path, flags, *rest, **options):
+        if str(path).endswith("lock") and flags & os.O_CREAT:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
+        return system_open(path, flags, *rest, **options)
+
+    monkeypatch.setattr(os, "open", refuse)
+    [found] = findings()
+    assert found["finding"] == "read-only-disk"
+    assert os.strerror(errno.EROFS) in found["message"]
+    assert "copy the folder" in found["advice"]
 
 
 def test_a_healthy_folder(todo):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from functools import partial
 from pathlib import Path
@@ -38,6 +39,11 @@ PATIENCE: Final = 10.0
 WRITING: Final = 60.0
 """Seconds within which a temporary file is written, and gone."""
 
+_READ_ONLY: Final = (
+    "The disk is read-only: nothing can be saved there, and the folder cannot be locked to be looked at. Mount it"
+    " writable, or copy the folder to another disk and look at that."
+)
+
 
 def examine(patient: Patient) -> list[Finding]:
     """Return what is wrong with a structure; nothing is changed. It may be open, here and elsewhere."""
@@ -52,6 +58,8 @@ def examine(patient: Patient) -> list[Finding]:
         return [Finding("locked", "error", patient.name, state, str(error), "See who holds it, and end it.")]
     except StorageError as error:
         cause = error.__cause__
+        if isinstance(cause, OSError) and cause.errno == errno.EROFS:
+            return [Finding("read-only-disk", "error", patient.name, state, str(error), _READ_ONLY)]
         if isinstance(cause, OSError):
             return [unreadable(patient, Path(cause.filename or state), cause)]
         advice = "See that the folder is there, and that this user may read and write it."
