@@ -105,7 +105,8 @@ def track(
 
     structure: what it starts with (the defaults). If there is a file or a state for ``name`` already, that is what
       it holds: what a file lacks that was there first counts as deleted. Where ``version`` is higher than before,
-      entries are added that only the given structure has, unless somebody has deleted them.
+      entries are added that only the given structure has, unless somebody has deleted them. A dataclass shows its
+      defaults in any case.
     name: names the file (``<folder>/<name>.yaml``, or what ``persist`` says) and, among peers, the document;
       'home/lights' is a name. Without one nothing is kept on disk. Tracking the name of an open structure again
       gives the same object; a callback that is given then is called too, and other options have to be the same.
