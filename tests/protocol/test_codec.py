@@ -99,6 +99,16 @@ SAMPLES = [
     Digest("todo", 3, 4, b"12345678"),
     Error("failed", "the disk is full", "todo"),
     Bye("closing"),
+    # Large ones are read in another way.
+    Hello(VERSION, "d1", "laptop", {f"{number:064}": number for number in range(30)}),
+    Open("t" * 255, "dict", 0, "é" * 100),
+    Sync1("todo", bytes(600)),
+    Sync2("todo", 1, [b"a"] * 300),
+    Update("todo", 2, [b"c", bytes(600)]),
+    Part("todo", 100, [bytes(600)]),
+    Awareness("todo", bytes(600)),
+    Error("failed", "f" * 600, "todo"),
+    Bye("c" * 600),
 ]
 
 
@@ -175,8 +185,19 @@ def test_a_hello_of_another_version_is_told_so_whatever_it_holds():
         b"\x95\x01\x01\xa1d\xa1n" + b"\x81\xa1k" * 10_000,
         b"\x93\x03\xa1x" + b"\xc6\xff\xff\xff\xff",
         b"\xdd\xff\xff\xff\xff" * 1000,
+        b"\xdc\x01\xff" * 170,
+        b"\xde\x00\xff\xa0" * 127,
     ],
-    ids=["nested", "arrays in updates", "huge map", "nested maps", "huge bytes", "nested huge arrays"],
+    ids=[
+        "nested",
+        "arrays in updates",
+        "huge map",
+        "nested maps",
+        "huge bytes",
+        "nested huge arrays",
+        "small",
+        "small maps",
+    ],
 )
 def test_an_announced_size_costs_nothing(frame):
     with pytest.raises(ProtocolError):
