@@ -7,7 +7,6 @@ import contextlib
 from collections import deque
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import chain
 from typing import TYPE_CHECKING, Final, Protocol
 
 from tinysync.errors import BadUpdate
@@ -230,7 +229,7 @@ class OpenDocument:
             transactions = [event.updates for event in delivery.batch if _is_live(event)]
             diff = [update for event in delivery.batch if not _is_live(event) for update in event.updates]
             cut = partial(self.document.portions, transactions, diff)
-            if max(map(len, chain(*transactions, diff)), default=0) > LARGE:
+            if any(len(update) > LARGE for event in delivery.batch for update in event.updates):
                 cutting = self._owner.loop.run_in_executor(None, cut)
                 cutting.add_done_callback(partial(self._was_cut, delivery))
             else:

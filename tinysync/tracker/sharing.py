@@ -7,7 +7,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
-from tinysync.crdt.portions import parts_of_diff, portions
+from tinysync.crdt.portions import SMALL_UPDATE, parts_of_diff, portions
 from tinysync.crdt.seed import EPOCH
 from tinysync.errors import StructureClosed, UsageError
 from tinysync.model import DocumentId, Outcome
@@ -150,6 +150,8 @@ class Shared:
     def portions(self, transactions: list[list[bytes]], diff: list[bytes]) -> list[list[bytes]]:
         """Return what comes to the same as updates, in portions for ``deliver``; raises BadUpdate."""
         self._answers = bool(diff)
+        if not diff and len(transactions) == 1 and sum(map(len, transactions[0])) <= SMALL_UPDATE:
+            return transactions  # the commonest case: one edit
         return list(portions(transactions, diff))
 
     def deliver(
