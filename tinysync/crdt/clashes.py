@@ -191,12 +191,15 @@ class Clashes:
 
     def found(self, applied: Applied) -> list[Clash]:
         """Return the clashes; those that need something count if that is still there in the end."""
+        hidden = self._written_to_hidden(applied) if self._removals else set()
+        if not (self._found or self._maybe or self._written_again or self._overtaken.won or hidden):
+            return []
         with self._document.engine.reading():
             self._judge_removals()
             self._judge_written_again()
             self._add_won()
-            if self._removals:
-                self._add_hidden(applied)
+            if hidden:
+                self._add_hidden(hidden)
             clashes = [clash for clash in self._found if clash.node.attached]
             for clash in clashes:
                 if clash.identity is not None:
@@ -284,22 +287,23 @@ class Clashes:
 
     # --- containers that were removed here -----------------------------------------------------------------
 
-    def _add_hidden(self, applied: Applied) -> None:
-        """Find what others wrote into containers that this device had removed."""
+    def _written_to_hidden(self, applied: Applied) -> set[str]:
+        """Return the containers that do not show and that others wrote into."""
         document = self._document
-        foreign = document.writes.foreign(self._overtaken.seen)
-        written: set[str] = set()
-        for entry, cell in applied.cells["c"].items():
-            identifier = entry.partition("/")[0]
-            if not identifier or cell is ABSENT or identifier in document.nodes:
-                continue
-            if document.writes.place(("c", entry)) in foreign:
-                written.add(identifier)
+        hidden = {
+            entry: entry.partition("/")[0] for entry, cell in applied.cells["c"].items() if cell is not ABSENT
+        }
+        hidden = {entry: node for entry, node in hidden.items() if node and node not in document.nodes}
+        foreign = document.writes.foreign(self._overtaken.seen) if hidden else set()
+        written = {node for entry, node in hidden.items() if document.writes.place(("c", entry)) in foreign}
         for list_id, delta in applied.deltas:
             if list_id not in document.nodes and any("insert" in step for step in delta):
                 written.add(list_id)
-        if not written:
-            return
+        return written
+
+    def _add_hidden(self, written: set[str]) -> None:
+        """Find what others wrote into containers that this device had removed."""
+        document = self._document
         removals = {identifier: document.removed_here.get(identifier) for identifier in written}
         unknown = {identifier for identifier, removal in removals.items() if removal is None}
         if unknown:

@@ -514,7 +514,7 @@ class Document:
         """Patch the live containers by what was received; return the patches, in the order they were made."""
         clashes = Clashes(self, received.overtaken, removals=not received.from_log) if self.own else None
         patcher = Patcher(self, clashes=clashes)
-        with engine_failures("on what came from another device"), self.engine.reading():
+        with engine_failures("on what came from another device"):
             patches = patcher.show(received.applied)
             if clashes is not None:
                 received.clashes = clashes.found(received.applied)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from tinysync.crdt.clashes import Clashes
     from tinysync.crdt.document import Document
-    from tinysync.crdt.engine import Delta
+    from tinysync.crdt.engine import Delta, Engine
     from tinysync.crdt.sequence import Identity, Sequence, Slot
 
 
@@ -83,24 +84,38 @@ class Patcher:
         self.document = document
         self.clashes = clashes
         self._known = known or {}
-        self.engine = document.engine
+        self._engine = document.engine
+        self._reads = ExitStack()
+        self._is_reading = False
         self.patches: list[Patch] = []
         self.touched: list[Touched] = []
-        self._get = self.engine.get
+        self._get = self._get_cell
         self._applied = Applied()
+
+    @property
+    def engine(self) -> Engine:
+        """The engine, in a transaction for reads: from the first time that it is asked, which it often is not."""
+        if not self._is_reading:
+            self._is_reading = True
+            self._reads.enter_context(self._engine.reading())
+        return self._engine
+
+    def _get_cell(self, root: str, key: str) -> Any:
+        cell = self._applied.cells[root].get(key)
+        return self.engine.get(root, key) if cell is None else cell
 
     def show_root(self, applied: Applied) -> None:
         """Build the whole live structure from all that the document holds."""
         cells = applied.cells
         # What was just read need not be asked of the engine again, cell by cell.
         self._get = lambda root, key: cells[root].get(key, ABSENT)
-        with self.engine.reading():
+        with self._reads:
             self._fill(self.document.root)
 
     def show(self, applied: Applied) -> list[Patch]:
         """Patch what the applied updates changed; parents before what is inside them."""
         self._applied = applied
-        with self.engine.reading():
+        with self._reads:
             entries = self._sort_entries(applied)
             lists = self._follow_lists(applied)
             nodes = {identifier: self.document.nodes[identifier] for identifier in {*entries, *lists}}
@@ -217,7 +232,7 @@ class Patcher:
 
     def _patch_entry(self, node: Node, text: str) -> None:
         entry = f"{node.id}/{text}"
-        value, layer = shown_value(self.engine.get, entry)
+        value, layer = shown_value(self._get, entry)
         cells = self._applied.cells
         if not layer or entry in cells[layer] or entry in cells["c"]:
             self.touched.append((node, text))
@@ -393,7 +408,7 @@ class Patcher:
     def _show_root_list(self) -> None:
         """Another version's default list, or the one that somebody edited, takes the root's place."""
         root = self.document.root
-        reference, layer = root_reference(self.engine.get, "list")
+        reference, layer = root_reference(self._get, "list")
         root.seeded = layer == "d"
         if root_id(reference) == root.id:
             return
