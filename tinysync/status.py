@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -72,6 +72,8 @@ class KnownDevice:
     """The sessions, of this process and others, that noted a link to it: while one of them lives, there is one."""
     differs: bool = False
     """Whether it was found to hold something else although it has the same updates."""
+    refused: str = ""
+    """Why the two could not share the structure when they were linked last; empty: they could."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ class DeviceStatus:
     acked: how many it has confirmed, of all that the structure's history holds.
     durable: it has confirmed all that is here, and holds it on its disk.
     synced: it is connected and has confirmed all that is here, and what it held when it was asked is here.
-    reason: why it is not connected, or what is refused, in words; else empty.
+    reason: why it is not connected, or why it is refused, or was when the two met last, in words; else empty.
     receiving: how much has come of the much that this device lacked when the two met, while it comes.
     sending: how much that device has taken of the much that it lacked.
     """
@@ -195,6 +197,8 @@ class PeerStatus:
         return _titled(self.device, self.devices)
 
 
+NOT_CONNECTED: Final = "it is not connected"
+"""The reason where there is no other one."""
 _NEVER = datetime.min.replace(tzinfo=UTC)
 _TITLES = ("device", "state", "last seen", "pending", "durable", "reason")
 
@@ -234,7 +238,7 @@ class Reached:
 
     linked: list[DeviceStatus] = field(default_factory=list)
     unreached: dict[str, tuple[KnownDevice, str]] = field(default_factory=dict)
-    """Of each address where there is no link, who was met there last, and why there is none now."""
+    """Of each address where there is no link, who was met there last, and why there is none; empty: unknown."""
 
 
 def all_devices(
@@ -254,11 +258,16 @@ def all_devices(
         latest = max(there, key=lambda device: device.seen or _NEVER, default=met)
         device = by_id.get(met.replica, latest)
         # One that has several addresses is told about once.
-        found.setdefault(device.replica or url, status_of(device, here, reason=reason))
+        found.setdefault(device.replica or url, status_of(device, here, reason=reason or _why_not(device)))
     for replica, device in by_id.items():
         if replica not in found:
-            found[replica] = status_of(device, here, reason="it is not connected")
+            found[replica] = status_of(device, here, reason=_why_not(device))
     return tuple(sorted(found.values(), key=lambda one: (not one.linked, one.name, one.address or "")))
+
+
+def _why_not(device: KnownDevice) -> str:
+    """Return why there is no link, as far as that is remembered."""
+    return device.refused or NOT_CONNECTED
 
 
 def together(statuses: Sequence[SyncStatus]) -> tuple[DeviceStatus, ...]:

@@ -258,6 +258,16 @@ def test_an_op_log_that_is_gone_and_that_another_device_has(todo, deleted):
     assert f"from phone, move {todo.parent.parent / 'todo.yaml'} away" in lost["advice"]
 
 
+@EMPTIED_OR_DELETED
+def test_an_op_log_that_is_gone_and_that_no_other_device_has_had(todo, deleted):
+    file = DevicesFile(todo, "a session")
+    file.write([KnownDevice("f" * 32, "phone", refused="it is a dict here and a list there")], {"ws://a:1": "no"})
+    file.close()
+    for path in ops(todo):
+        emptied(path, deleted=deleted)
+    repaired("lost-op-log")
+
+
 def test_a_structure_that_was_never_begun(place):
     (place / ".tinysync" / "todo").mkdir(parents=True)
     (place / ".tinysync/todo/device").write_bytes(b"0" * 32)
@@ -745,7 +755,7 @@ def test_a_difference_is_forgotten_once_they_hold_the_same(place, devices):
         pass
     for folder in (place / "laptop", place / "phone"):
         file = DevicesFile(folder / ".tinysync/todo")
-        file.write([replace(known, differs=True) for known in file.read().values()])
+        file.write([replace(known, differs=True) for known in file.read().devices.values()])
         file.close()
     assert codes("laptop") == codes("phone") == ["unequal-digests"]
     with devices() as (ours, theirs):

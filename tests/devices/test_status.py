@@ -307,7 +307,8 @@ def test_a_damaged_note_is_reported_and_made_anew(kept, tmp_path, caplog):
     (file,) = (tmp_path / "phone").rglob("peers")
     note = json.loads(file.read_text())
     assert [entry["name"] for entry in note["devices"].values()] == ["laptop"]
-    for damaged in (b"", b"{", b"[]", b'{"version": 1, "devices": {"x": {}}}', b"\xff"):
+    addresses = b'{"version": 1, "devices": {}, "unreached": [1]}'
+    for damaged in (b"", b"{", b"[]", b'{"version": 1, "devices": {"x": {}}}', b"\xff", addresses):
         file.write_bytes(damaged)
         with caplog.at_level(logging.WARNING):
             again = track({}, "todo", folder=tmp_path / "phone")
@@ -315,6 +316,27 @@ def test_a_damaged_note_is_reported_and_made_anew(kept, tmp_path, caplog):
         caplog.clear()
         assert tracker(again).status().devices == ()
         tracker(again).close()
+
+
+def test_a_note_of_an_earlier_version_is_read(kept, tmp_path):
+    laptop, phone = kept
+    laptop.track({})
+    theirs = phone.track({})
+    synced(theirs)
+    phone.peer.close()
+    tracker(theirs).close()
+    (file,) = (tmp_path / "phone").rglob("peers")
+    note = json.loads(file.read_text())
+    del note["unreached"]
+    for entry in note["devices"].values():
+        del entry["refused"]
+    file.write_text(json.dumps(note))
+    again = track({}, "todo", folder=tmp_path / "phone")
+    assert (confirmed(again), only(tracker(again).status()).reason) == (
+        ("laptop", False, 0, True),
+        "it is not connected",
+    )
+    tracker(again).close()
 
 
 PROGRAM = """

@@ -65,6 +65,9 @@ class Blobs:
     def note_device(self, device) -> None:
         raise AssertionError("a device that keeps nothing is not remembered")
 
+    def note_unreached(self, addresses) -> bool:
+        return False
+
     def save_devices(self) -> None:
         pass
 

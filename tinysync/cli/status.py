@@ -13,7 +13,17 @@ from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
-from tinysync.cli.reporting import FAILED, as_json, console, examples, print_json, print_table, print_text, table
+from tinysync.cli.reporting import (
+    FAILED,
+    as_json,
+    console,
+    examples,
+    in_a_shell,
+    print_json,
+    print_table,
+    print_text,
+    table,
+)
 from tinysync.cli.running import stoppable
 from tinysync.cli.structures import Structure, StructureType, structures_in
 from tinysync.cli.times import ago
@@ -74,7 +84,8 @@ def show_status(context: click.Context, structures: tuple[Structure, ...], live:
     """Show which other devices have what is here, of NAMEs, or all structures of this folder.
 
     It is read from the disk, also while programs have the structures open. A device is in step while it is
-    connected and has confirmed all that is here; pending are changes that it has not confirmed.
+    connected and has confirmed all that is here; pending are changes that it has not confirmed. Addresses where
+    nobody was met are shown while a program tries to connect to them.
     """
     looks = [_Look(structure) for structure in structures or _here()]
     if live:
@@ -115,7 +126,7 @@ def _title(status: SyncStatus, open_in: list[int]) -> str:
 
 
 def _nobody(status: SyncStatus, open_in: list[int]) -> str:
-    # Who was never met is known to the process alone that tries to.
+    # On the local network, and at addresses that were given just now, somebody may be found yet.
     return f"{_title(status, open_in)}: no other devices{' were met yet' if open_in else ''}"
 
 
@@ -127,7 +138,7 @@ def _row(device: DeviceStatus) -> tuple[Text | str, ...]:
         "now" if device.linked else ago(device.last_seen),
         Text(str(device.pending), "yellow" if device.pending else "dim"),
         Text("yes", "green") if device.durable else Text("no", "yellow"),
-        device.reason,
+        in_a_shell(device.reason),
     )
 
 
@@ -143,6 +154,7 @@ def _for_programs(structure: Structure, status: SyncStatus, open_in: list[int]) 
             asdict(device)
             | {
                 "state": device.state,
+                "reason": in_a_shell(device.reason),
                 "last_seen": device.last_seen and device.last_seen.isoformat(timespec="seconds"),
             }
             for device in status.devices

@@ -76,6 +76,8 @@ class _Examination:
         self._state = patient.paths.state
         self._found: list[Finding] = []
         self._devices: dict[Any, Any] = {}
+        self._knows_devices = True
+        """Whether those are all that have met; what is noted of them may be damaged."""
 
     def findings(self) -> list[Finding]:
         """Return all that is wrong."""
@@ -179,8 +181,9 @@ class _Examination:
         self._look_at_device()
         self._look_at_peers()
         if not inspection.contents.records and not broken:
-            names = [device.name for device in self._devices.values()]
-            alone = not names and not (self._state / PEERS).exists() and said(self._patient) is not None
+            # Who has refused it, and never confirmed anything, has another one of that name.
+            names = [each.name for each in self._devices.values() if each.coverage.size or not each.refused]
+            alone = not names and self._knows_devices and said(self._patient) is not None
             lost = lost_log_findings(self._patient, names, may_begin_anew=alone)
             self._found += lost
             if not lost:
@@ -245,10 +248,11 @@ class _Examination:
     def _look_at_peers(self) -> None:
         path = self._state / PEERS
         try:
-            self._devices = load_devices(path)
+            self._devices = load_devices(path).devices
         except FileNotFoundError:
             return
         except UNREADABLE as error:
+            self._knows_devices = False
             self._add(
                 "damaged-peers",
                 "warning",

@@ -20,7 +20,7 @@ from tinysync.errors import (
     ProtocolError,
     StructureClosed,
 )
-from tinysync.model import DeviceId, DocumentId
+from tinysync.model import NOT_KEPT, DeviceId, DocumentId
 from tinysync.peer.confirming import coverage_of
 from tinysync.peer.opened import OpenDocument
 from tinysync.peer.sender import Sender
@@ -273,6 +273,9 @@ class Connection:
             self._note(opened, linked=has_twin)
             if not has_twin:
                 opened.document.presence_lost(self)
+        if self.refusals and not self._links.has_twin(self):
+            for name in self.refusals:
+                self._note_refused(name, linked=False)
 
     async def _end(self, writer: asyncio.Task[None]) -> None:
         """End what runs as long as the link is up, and then the link."""
@@ -360,7 +363,9 @@ class Connection:
         self.pump()
         self.session.documents.withdraw(name)
         self._close_document(name)
-        self.refusals.pop(name, None)
+        if name in self.refusals:
+            self._note_refused(name, linked=False)
+            del self.refusals[name]
         self._retries.pop(name, None)
         self.pump()
 
@@ -483,8 +488,10 @@ class Connection:
                     self.begin(self._see_whether_copied(opened))
                 self._links.turns.wait(opened)
                 self.session.documents.send_awareness(name, opened.document.greet())
-            case DocumentOffered(name, kind):
+            case DocumentOffered(name, kind, replica):
                 self._offered(name, kind)
+                if name in self.refusals:
+                    self._note_refused(name, replica, linked=True)
             case DocumentClosed(name, code, text, is_whole):
                 left = self.opened.get(name)
                 self._close_document(name, deliver_rest=True)
@@ -495,9 +502,10 @@ class Connection:
                     look.add_done_callback(self._last_looks.discard)
                 if code == Code.FAILED:
                     self.failures[name] = text
-            case DocumentRefused(name, code, text):
+            case DocumentRefused(name, code, text, replica):
                 self._close_document(name)
                 self._note_refusal(name, code, text)
+                self._note_refused(name, replica, linked=True)
             case PeerErred(_, text) | PeerLeft(text):
                 raise LinkClosed(f"{self.device_name or 'the peer'} closed the link: {text}")
             case _:
@@ -535,3 +543,17 @@ class Connection:
         message = f"{name!r} cannot be shared with {self.device_name}: {text}"
         self.refusals[name] = KindMismatch(message) if code == Code.KIND else PeerRefused(message)
         logger.warning("%s", message)
+
+    def _note_refused(self, name: DocumentId, replica: DeviceId = NOT_KEPT, *, linked: bool) -> None:
+        """Remember with the peer's device, if it keeps a document, that it is not shared with it, and why."""
+        document = self._documents.get(name)
+        if document is None:
+            return
+        if replica not in {NOT_KEPT, document.replica}:
+            self.replicas[name] = replica
+        known = {device.replica: device for device in document.known_devices()}
+        if kept_in := self.replicas.get(name):
+            before = known.get(kept_in, KnownDevice(kept_in))
+            device = replace(self.device(kept_in, before.coverage), differs=before.differs)
+            document.note_device(replace(device, linked=linked, refused=str(self.refusals[name])))
+            self._save_soon(document, at_once=linked)

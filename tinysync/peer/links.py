@@ -49,7 +49,8 @@ class Links:
 
     ``own`` and ``name`` are the id and the name of this device; ``connection_for`` makes the connection that is to
     drive a link, to the address given, or from somebody who came in; ``changed`` is called after anything that
-    somebody may be waiting for, and ``parted`` when the last link to a device is down.
+    somebody may be waiting for, ``parted`` when the last link to a device is down, and ``tried`` when it is known
+    whether somebody is at a configured address.
 
     Two devices that connect to each other make two links. One of the two devices decides which of them goes, so
     that never both go: the one that has made both, or else the one with the lower id. The older link stays if it
@@ -66,6 +67,7 @@ class Links:
         connection_for: Callable[[Link, str | None], Connection],
         changed: Callable[[], None],
         parted: Callable[[], None],
+        tried: Callable[[], None],
     ) -> None:
         self._own = own
         self._name = name
@@ -74,6 +76,7 @@ class Links:
         self._connection_for = connection_for
         self._changed = changed
         self._parted = parted
+        self._tried = tried
         self.connections: dict[Connection, None] = {}
         self.turns = Turns()
         """Who is asked first for what a document lacks."""
@@ -121,6 +124,11 @@ class Links:
         return next(
             (one for one in self.connections if one is not but and one.is_ready and one.identity == identity), None
         )
+
+    def missing(self) -> list[str]:
+        """Return the configured addresses to which there is no link."""
+        ready = {url for connection in self.connections if connection.is_ready for url in connection.urls}
+        return [url for url in self.dialling if url not in ready]
 
     def names(self) -> list[str]:
         """Return the names of the devices that are linked."""
@@ -178,6 +186,7 @@ class Links:
         except LinkClosed as error:
             if configured:
                 self.unreached[url] = error.reason
+                self._tried()
             self._changed()
             if isinstance(error, LinkRefused):
                 self._refusals.report(f"to {url}", error.reason)
@@ -186,7 +195,8 @@ class Links:
         except Exception:
             logger.exception("Could not connect to %s", url)
         else:
-            self.unreached.pop(url, None)
+            if self.unreached.pop(url, None) is not None:
+                self._tried()
             return await self._serve(link, url, configured=configured)
         return False
 
@@ -236,6 +246,7 @@ class Links:
         """Note that both ends of a link are this peer."""
         if url is not None:
             self.unreached[url] = BACK
+            self._tried()
             self._refusals.report(f"to {url}", BACK)
 
     def _forget(self, connection: Connection) -> None:

@@ -149,6 +149,7 @@ class Peer:
             connection_for=self._connection_for,
             changed=self._tell_watchers,
             parted=self._parted,
+            tried=self._tried,
         )
         self._finder: Finder | None = None
         if lan and key is not None:
@@ -282,6 +283,7 @@ class Peer:
         self.closed = True
         self._thread.stop(self._leave(coverages))
         for document in list(self._documents.values()):
+            document.note_unreached({})
             document.save_devices()
         self._status_watch.close()
 
@@ -319,6 +321,7 @@ class Peer:
         self._documents[document.name] = document
         for connection in self._connections:
             connection.offer(document)
+        self._note_unreached(document)
 
     def _may_share(self, name: DocumentId) -> bool:
         return self._patterns is None or any(fnmatchcase(name, pattern) for pattern in self._patterns)
@@ -507,18 +510,23 @@ class Peer:
         return Reached(linked, self._unreached_at(name))
 
     def _unreached_at(self, name: DocumentId) -> dict[str, tuple[KnownDevice, str]]:
-        ready = {url for connection in self._connections if connection.is_ready for url in connection.urls}
-        return {
-            url: (self._met_at(url, name), self._unreached.get(url, "it is not connected"))
-            for url in self._links.dialling
-            if url not in ready
-        }
+        return {url: (self._met_at(url, name), self._unreached.get(url, "")) for url in self._links.missing()}
 
     def _met_at(self, url: str, name: DocumentId) -> KnownDevice:
         met = self._links.met.get(url)
         if met is None:
             return KnownDevice(NOT_KEPT, address=url)
         return replace(met.device, replica=met.replicas.get(name, NOT_KEPT), address=url)
+
+    def _tried(self) -> None:
+        for document in self._documents.values():
+            self._note_unreached(document)
+
+    def _note_unreached(self, document: SharedDocument) -> None:
+        """Have a document remember where nobody is found, for those who look without asking this peer."""
+        addresses = {url: self._unreached[url] for url in self._links.missing() if url in self._unreached}
+        if document.note_unreached(addresses):
+            self._save_soon(document)
 
     def _tell_status(self) -> None:
         for listener in self._status_listeners:

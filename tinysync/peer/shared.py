@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from tinysync.model import Delivered, DeviceId, DocumentId, Kind
     from tinysync.status import Coverage, KnownDevice
@@ -41,6 +41,9 @@ class SharedDocument(Protocol):
 
     def note_device(self, device: KnownDevice) -> None:
         """Remember how far another device is; ``save_devices`` makes that last."""
+
+    def note_unreached(self, addresses: Mapping[str, str]) -> bool:
+        """Remember the addresses where nobody is found, and why; return whether that is news."""
 
     def save_devices(self) -> None:
         """Write down what was remembered since; may block."""

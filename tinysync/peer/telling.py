@@ -37,6 +37,7 @@ def linked_devices(
         device = connection.device(connection.replicas.get(name, NOT_KEPT))
         who = device.name, device.fingerprint
         had = [one for one in known if (one.name, one.fingerprint) == who and one.replica not in open_in]
+        had.sort(key=lambda one: one.replica != device.replica)
         if had or connection.urls or connection.knows(name):
             met = replace(device, replica=had[0].replica, coverage=had[0].coverage) if had else device
             found.append(_not_sharing(name, here, met, connection))

@@ -7,6 +7,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
 from tinysync.errors import ProtocolError
+from tinysync.model import NOT_KEPT
 from tinysync.protocol.messages import Code, Open, Sync1
 
 if TYPE_CHECKING:
@@ -97,6 +98,11 @@ class Channel:
         self._requested = 0
         self._answered = 0
         self._next_request: bytes | None = None
+
+    @property
+    def replica(self) -> DeviceId:
+        """Identifies the folder in which the peer keeps the document, if it offers it and keeps it."""
+        return NOT_KEPT if self.theirs is None else self.theirs.replica
 
     def step(self, step: Step) -> ChannelState:
         """Change the state as the table says; return the new one."""

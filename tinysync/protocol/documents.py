@@ -283,7 +283,7 @@ class Documents:
         if sum(c.state in opened for c in self._channels.values()) >= self._peer.max_documents:
             channel.ours = None
             text = f"the peer takes {self._peer.max_documents} documents on one link"
-            self._events.append(DocumentRefused(channel.document, Code.TOO_MUCH, text))
+            self._events.append(DocumentRefused(channel.document, Code.TOO_MUCH, text, channel.replica))
             self._forget_if_unused(channel)
             return
         self._outbox.append(channel.opening())
@@ -305,8 +305,9 @@ class Documents:
 
     def _refuse(self, channel: Channel, code: Code, text: str) -> None:
         channel.ours = None
+        replica = channel.replica
         self._close(channel, code, text)
-        self._events.append(DocumentRefused(channel.document, code, text))
+        self._events.append(DocumentRefused(channel.document, code, text, replica))
 
     def _close(self, channel: Channel, code: Code, text: str) -> None:
         channel.step(Step.WITHDRAW)
@@ -367,7 +368,7 @@ class Documents:
         if state is ChannelState.OPEN:
             self._agree(channel)
         else:
-            self._events.append(DocumentOffered(channel.document, message.kind))
+            self._events.append(DocumentOffered(channel.document, message.kind, message.replica))
 
     def _channel_for(self, document: DocumentId) -> Channel | None:
         """Return the open channel that a message is for, or None if this side has just closed it."""
@@ -434,23 +435,24 @@ class Documents:
             raise ProtocolError(f"{message.document!r} was closed without being open", Code.OUT_OF_ORDER)
         was_ours_to_close = channel.state is ChannelState.CLOSING
         is_whole = self.is_acknowledged(message.document, self.given(message.document))
+        replica = channel.replica
         channel.step(Step.PEER_CLOSES)
         channel.reset()
         if not was_ours_to_close:
             self._outbox.append(Error(Code.WITHDRAWN, "closed in return", channel.document))
-            self._report_closed(channel, message, is_whole=is_whole)
+            self._report_closed(channel, message, replica, is_whole=is_whole)
         if channel.ours is not None:
             self._open(channel)
         self._forget_if_unused(channel)
 
-    def _report_closed(self, channel: Channel, message: Error, *, is_whole: bool) -> None:
+    def _report_closed(self, channel: Channel, message: Error, replica: DeviceId, *, is_whole: bool) -> None:
         if channel.ours is None:
             return
         if message.code in PASSING:
             self._events.append(DocumentClosed(channel.document, message.code, message.text, is_whole))
         else:
             channel.ours = None
-            self._events.append(DocumentRefused(channel.document, message.code, message.text))
+            self._events.append(DocumentRefused(channel.document, message.code, message.text, replica))
 
 
 _HANDLERS: Final[dict[type[Message], Callable[[Documents, Any], None]]] = {

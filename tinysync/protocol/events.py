@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tinysync.model import NOT_KEPT
+
 if TYPE_CHECKING:
     from tinysync.model import DeviceId, DocumentId
 
@@ -34,15 +36,20 @@ class DocumentOffered:
 
     document: DocumentId
     kind: str
+    replica: DeviceId = NOT_KEPT
 
 
 @dataclass(frozen=True, slots=True)
 class DocumentRefused:
-    """One side cannot share the document on this link, and will not until it is withdrawn and offered anew."""
+    """One side cannot share the document on this link, and will not until it is withdrawn and offered anew.
+
+    ``replica`` identifies the folder in which the peer keeps it; empty: it keeps nothing, or has not said it.
+    """
 
     document: DocumentId
     code: str
     text: str
+    replica: DeviceId = NOT_KEPT
 
 
 @dataclass(frozen=True, slots=True)

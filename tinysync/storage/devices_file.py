@@ -1,7 +1,8 @@
 """What a structure knows of other devices: a small file in its state folder.
 
 It is a note, not part of the state: where it is missing or behind, more counts as unconfirmed than is, until the
-devices meet. Several processes may have it open; of each device, the latest note counts.
+devices meet. Several processes may have it open; of each device, the latest note counts. Each has its own note of
+the addresses where it finds nobody, which holds while it runs.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import logging
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tinysync.model import DeviceId
 from tinysync.status import Coverage, KnownDevice
@@ -20,7 +21,7 @@ from tinysync.storage.atomic import replace_file
 from tinysync.storage.lock import FileLock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 logger = logging.getLogger("tinysync")
@@ -34,6 +35,14 @@ _ATTEMPTS: Final = 20
 _WAIT: Final = 0.01
 
 
+class Noted(NamedTuple):
+    """What a file holds."""
+
+    devices: dict[DeviceId, KnownDevice]
+    unreached: dict[str, dict[str, str]]
+    """The addresses where a session found nobody, and why, by session; some may have ended."""
+
+
 class DevicesFile:
     """The file ``peers`` of a state folder; ``session`` is who writes to it."""
 
@@ -42,12 +51,12 @@ class DevicesFile:
         self._session = session
         self._lock = FileLock(folder / f"{FILE}.lock")
 
-    def read(self) -> dict[DeviceId, KnownDevice]:
+    def read(self) -> Noted:
         """Return what the file holds; nothing if there is none, or, with a warning in the log, it is damaged."""
         try:
             return load_devices(self._path)
         except FileNotFoundError:
-            return {}
+            return Noted({}, {})
         except UNREADABLE as error:
             logger.warning(
                 "%s cannot be read (%s): what other devices have confirmed counts as unconfirmed until they are"
@@ -55,10 +64,13 @@ class DevicesFile:
                 self._path,
                 error,
             )
-            return {}
+            return Noted({}, {})
 
-    def write(self, devices: Iterable[KnownDevice]) -> None:
-        """Bring notes into the file, in one step; raises OSError. Another process that hangs is not waited for."""
+    def write(self, devices: Iterable[KnownDevice], unreached: Mapping[str, str] | None = None) -> None:
+        """Bring notes into the file, in one step; raises OSError. Another process that hangs is not waited for.
+
+        ``unreached`` are the addresses where this session finds nobody, and why; None: they are as noted.
+        """
         for _ in range(_ATTEMPTS):
             if self._lock.try_acquire():
                 break
@@ -66,13 +78,21 @@ class DevicesFile:
         else:
             raise BlockingIOError(f"another process holds {self._path}")
         try:
-            merged = self.read()
+            merged, addresses = self.read()
             for device in devices:
                 known = merged.get(device.replica)
                 newer = known is None or _time(known) <= _time(device)
                 merged[device.replica] = self._with_sessions(device if newer else known or device, device, known)
             latest = sorted(merged.values(), key=_time)[-MAX_DEVICES:]
-            content = {"version": _VERSION, "devices": {device.replica: _entry(device) for device in latest}}
+            if unreached is not None:
+                addresses.pop(self._session, None)
+                if unreached:
+                    addresses[self._session] = dict(unreached)
+            content = {
+                "version": _VERSION,
+                "devices": {device.replica: _entry(device) for device in latest},
+                "unreached": dict(list(addresses.items())[-_MAX_SESSIONS:]),
+            }
             replace_file(self._path, json.dumps(content, indent=1).encode(), "os")
         finally:
             self._lock.release()
@@ -93,12 +113,16 @@ UNREADABLE: Final = (OSError, ValueError, LookupError, TypeError, AttributeError
 """What ``load_devices`` raises where the file is damaged."""
 
 
-def load_devices(path: Path) -> dict[DeviceId, KnownDevice]:
+def load_devices(path: Path) -> Noted:
     """Return what a file holds, nothing if it is of another version; raises one of UNREADABLE."""
     content = json.loads(path.read_bytes())
     if content["version"] != _VERSION:
-        return {}
-    return {DeviceId(name): _known(name, entry) for name, entry in content["devices"].items()}
+        return Noted({}, {})
+    unreached = {
+        str(session): {str(url): str(reason) for url, reason in told.items()}
+        for session, told in content.get("unreached", {}).items()
+    }
+    return Noted({DeviceId(name): _known(name, entry) for name, entry in content["devices"].items()}, unreached)
 
 
 def _time(device: KnownDevice) -> float:
@@ -118,6 +142,7 @@ def _entry(device: KnownDevice) -> dict[str, Any]:
         "deleted": device.coverage.deleted,
         "sessions": list(device.sessions),
         "differs": device.differs,
+        "refused": device.refused,
     }
 
 
@@ -136,4 +161,5 @@ def _known(replica: str, entry: dict[str, Any]) -> KnownDevice:
         Coverage(clocks, int(entry["deleted"])),
         sessions=tuple(map(str, entry.get("sessions", ()))),
         differs=bool(entry.get("differs", False)),
+        refused=str(entry.get("refused", "")),
     )

@@ -7,6 +7,8 @@ import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tinysync.model import DeviceId
     from tinysync.status import KnownDevice
     from tinysync.storage.devices_file import DevicesFile
@@ -25,8 +27,11 @@ class KnownDevices:
         self._file = file
         self._lock = threading.Lock()
         self._saving = threading.Lock()
-        self._known: dict[DeviceId, KnownDevice] = file.read() if file is not None else {}
+        self._known: dict[DeviceId, KnownDevice] = file.read().devices if file is not None else {}
         self._unsaved: dict[DeviceId, KnownDevice] = {}
+        self._unreached: dict[object, dict[str, str]] = {}
+        """The addresses where nobody is found, and why, by who tries to connect."""
+        self._saved_unreached: dict[str, str] = {}
 
     def all(self) -> list[KnownDevice]:
         """Return what is known of each."""
@@ -38,6 +43,16 @@ class KnownDevices:
         with self._lock:
             self._known[device.replica] = self._unsaved[device.replica] = device
 
+    def note_unreached(self, source: object, addresses: Mapping[str, str]) -> bool:
+        """Note where ``source`` finds nobody, and why; ``save`` makes it last. Return whether that is news."""
+        with self._lock:
+            if self._unreached.get(source, {}) == addresses:
+                return False
+            self._unreached.pop(source, None)
+            if addresses:
+                self._unreached[source] = dict(addresses)
+            return True
+
     def save(self) -> None:
         """Write what was noted since, if there is a file; what fails is logged and tried again the next time."""
         if self._file is None:
@@ -45,10 +60,12 @@ class KnownDevices:
         with self._saving:
             with self._lock:
                 unsaved, self._unsaved = self._unsaved, {}
-            if not unsaved:
+                unreached = {url: why for told in self._unreached.values() for url, why in told.items()}
+            if not unsaved and unreached == self._saved_unreached:
                 return
             try:
-                self._file.write(unsaved.values())
+                self._file.write(unsaved.values(), unreached)
+                self._saved_unreached = unreached
             except OSError as error:
                 logger.info("Could not note what other devices have confirmed: %s", error)
                 with self._lock:
@@ -56,6 +73,8 @@ class KnownDevices:
 
     def close(self) -> None:
         """Save, and give the file free; nothing is saved after that."""
+        with self._lock:
+            self._unreached.clear()
         self.save()
         with self._saving:
             if self._file is not None:

@@ -18,7 +18,7 @@ from tinysync.tracker.status_watch import StatusWatch
 from tinysync.transport.eventloop import result_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from concurrent.futures import Future
 
     from tinysync.model import Delivered, DeviceId, Kind
@@ -111,6 +111,10 @@ class Shared:
     def note_device(self, device: KnownDevice) -> None:
         """Remember how far another device is."""
         self._replica.known.note(device)
+
+    def note_unreached(self, addresses: Mapping[str, str]) -> bool:
+        """Remember where this peer finds nobody, and why; return whether that is news."""
+        return self._replica.known.note_unreached(self, addresses)
 
     def save_devices(self) -> None:
         """Write down what was remembered since."""

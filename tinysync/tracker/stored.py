@@ -9,8 +9,8 @@ from tinysync.crdt.check import check_update
 from tinysync.crdt.seed import kind_cell
 from tinysync.crdt.values import KINDS
 from tinysync.errors import BadUpdate, StorageError, UsageError
-from tinysync.model import DeviceId
-from tinysync.status import Coverage, SyncStatus, all_devices
+from tinysync.model import NOT_KEPT, DeviceId
+from tinysync.status import NOT_CONNECTED, Coverage, KnownDevice, Reached, SyncStatus, all_devices, status_of
 from tinysync.storage.devices_file import DevicesFile
 from tinysync.storage.failures import storage_errors
 from tinysync.storage.history import read_history
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 
     from tinysync.crdt.document import Document
     from tinysync.model import History, HistoryEntry, Kind
+    from tinysync.status import DeviceStatus
     from tinysync.storage.inspection import Inspection
     from tinysync.storage.names import Paths
     from tinysync.storage.sessions import Sign
 
-_NOT_CONNECTED: Final = "it is not connected"
 _NOT_OPEN: Final = "no program has it open here"
 
 
@@ -87,22 +87,36 @@ class Stored:
     def status(self, here: Coverage | None = None) -> SyncStatus:
         """Return how far the other devices are: those that are remembered, and who has a link to them now.
 
-        ``here`` is what the document holds, if that is known already. Whether what a connected device held is here
-        only the program knows that has the link; here it counts as in step if it has confirmed everything.
+        And the addresses where those that have it open now find nobody. ``here`` is what the document holds, if
+        that is known already. Whether what a connected device held is here only the program knows that has the
+        link; here it counts as in step if it has confirmed everything.
         """
         if here is None:
             here = self.document().coverage()
         alive = {sign.session for sign in self.signs if sign.lives}
-        known = DevicesFile(self.paths.state).read()
-        linked = {device.replica for device in known.values() if alive.intersection(device.sessions)}
-        devices = all_devices(here, known.values(), [])
-        found = [
-            replace(device, connected=True, synced=not device.pending, reason="")
-            if device.id in linked
-            else replace(device, reason=_NOT_CONNECTED if alive else _NOT_OPEN)
-            for device in devices
-        ]
-        return SyncStatus(self.name, tuple(sorted(found, key=lambda device: not device.connected)))
+        known, addresses = DevicesFile(self.paths.state).read()
+        reached = Reached(
+            [_linked(device, here) for device in known.values() if alive.intersection(device.sessions)],
+            {
+                url: (KnownDevice(NOT_KEPT, address=url), reason)
+                for session in alive.intersection(addresses)
+                for url, reason in addresses[session].items()
+            },
+        )
+        devices = all_devices(here, known.values(), [reached])
+        if not alive:
+            devices = tuple(
+                replace(each, reason=_NOT_OPEN) if each.reason == NOT_CONNECTED else each for each in devices
+            )
+        return SyncStatus(self.name, devices)
+
+
+def _linked(device: KnownDevice, here: Coverage) -> DeviceStatus:
+    """Return the status of a device that a program has a link to."""
+    status = status_of(device, here, reason=device.refused)
+    if device.refused:
+        return replace(status, refused=True)
+    return replace(status, connected=True, synced=not status.pending)
 
 
 def read_stored(name: str, paths: Paths) -> Stored:
