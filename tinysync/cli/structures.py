@@ -19,6 +19,7 @@ from tinysync.storage.json_format import JSON
 from tinysync.storage.kept_as import kept_as
 from tinysync.storage.names import STATE_ROOT, Paths, document_paths, name_of_state
 from tinysync.storage.readable import base_name
+from tinysync.storage.regular import read_regular
 from tinysync.storage.yaml_format import YAML
 from tinysync.tracker.stored import Stored, read_stored
 
@@ -174,9 +175,8 @@ def _empty(structure: Structure, file_format: Format) -> Any:
     """Return an empty structure of the kind that the file holds, or the state if there is no file."""
     path = structure.paths.readable
     try:
-        content = file_format.load(path.read_bytes(), path)
-    except FileNotFoundError:
-        content = None
+        data = read_regular(path)
+        content = None if data is None else file_format.load(data, path)
     except ValueError as error:
         raise click.ClickException(f"{path} does not parse: {error}") from None
     except OSError as error:

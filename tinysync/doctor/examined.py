@@ -24,6 +24,7 @@ from tinysync.storage.inspection import DEVICE_ID, inspect_folder
 from tinysync.storage.kept_as import kept_as
 from tinysync.storage.lock import FolderLock
 from tinysync.storage.recovery import CORRUPT_SUFFIX, session_of
+from tinysync.storage.regular import check_all_end, check_ends
 from tinysync.storage.sessions import read_signs
 from tinysync.storage.sqlite_storage import Shelve, SQLite, damage_of
 from tinysync.tracker.stored import Stored, read_device
@@ -89,6 +90,7 @@ class _Examination:
         return self._found
 
     def _look(self) -> None:
+        check_all_end(self._state)
         self._signs = read_signs(self._state)
         self._look_for_leftovers()
         if kept_as(self._patient.paths) is None:
@@ -106,6 +108,7 @@ class _Examination:
 
     def _look_at_database(self) -> None:
         path = self._patient.paths.readable
+        check_ends(path)
         problem = damage_of(path)
         if problem is not None:
             self._add(

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from tinysync.storage.names import Paths
 
 UNREADABLE_ADVICE: Final = (
-    "Nothing can be opened while it is so. See that this user may read it, and that the disk works. A folder can"
-    " be moved away, and the file be restored from a backup."
+    "Nothing can be opened while it is so. See that this user may read it, and that the disk works. What is"
+    " no file can be moved away, and the file be restored from a backup."
 )
 
 Severity = Literal["error", "warning", "note"]

@@ -23,6 +23,7 @@ from tinysync.storage.plain import identity
 from tinysync.storage.readable import base_name, load_file
 from tinysync.storage.records import BASE_MAGIC, scan
 from tinysync.storage.recovery import CORRUPT_SUFFIX
+from tinysync.storage.regular import check_ends
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,9 +42,14 @@ def said(patient: Patient) -> Any:
     if file_format is None:
         return None
     try:
-        return load_file(file_format, path.read_bytes(), path)
+        return load_file(file_format, _bytes_of(path), path)
     except (OSError, UnreadableFile):
         return None
+
+
+def _bytes_of(path: Path) -> bytes:
+    check_ends(path)
+    return path.read_bytes()
 
 
 class ViewLook:
@@ -83,7 +89,7 @@ class ViewLook:
         path, file_format = self._path, self._patient.format
         assert file_format is not None
         try:
-            value = load_file(file_format, path.read_bytes(), path)
+            value = load_file(file_format, _bytes_of(path), path)
         except FileNotFoundError:
             self._add(
                 "missing-file",
@@ -230,7 +236,7 @@ class ViewLook:
     def _is_known(self, base: BaseFile, readable: Path) -> bool:
         """Tell whether a readable file is as a program wrote it; False where that is not known."""
         try:
-            return digest(readable.read_bytes()) in {base.last, base.intended}
+            return digest(_bytes_of(readable)) in {base.last, base.intended}
         except OSError:
             return False
 

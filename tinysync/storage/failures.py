@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tinysync.errors import StorageError
+from tinysync.storage.regular import EndlessFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +26,8 @@ def _fitting(error: OSError, advice: str) -> str:
     """Return what to do, where it is another thing than what helps most often."""
     if isinstance(error, IsADirectoryError) and error.filename:
         return f"{error.filename} is a folder where a file belongs: move it away."
+    if isinstance(error, EndlessFile):
+        return "Move it away."
     if error.errno == errno.EIO:
         return "See that the disk works, and restore the file from a backup if it does not."
     if isinstance(error, PermissionError) and error.filename and Path(error.filename).is_file():
@@ -39,6 +42,8 @@ def in_words(error: OSError) -> str:
             return "is missing"
         case IsADirectoryError():
             return "is a folder where a file belongs"
+        case EndlessFile():
+            return f"is {error.kind} where a file belongs"
     return f"cannot be read: {error.strerror or error}"
 
 

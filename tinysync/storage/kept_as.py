@@ -8,6 +8,7 @@ from tinysync.errors import StorageError, UsageError
 from tinysync.storage.atomic import replace_file
 from tinysync.storage.failures import storage_errors
 from tinysync.storage.recovery import is_of_op_log
+from tinysync.storage.regular import check_ends
 
 if TYPE_CHECKING:
     from tinysync.storage.names import Paths
@@ -52,6 +53,7 @@ def kept_as(paths: Paths) -> str | None:
     Raise StorageError.
     """
     with storage_errors("read", paths.state / "kept-as", "See that it is a file that this program may read."):
+        check_ends(paths.state / "kept-as")
         try:
             return (paths.state / "kept-as").read_text("utf-8").strip() or None
         except UnicodeDecodeError as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
@@ -44,6 +46,34 @@ def check_regular(path: Path) -> None:
         raise StorageError(
             f"{path} is {kind}, not a file that can be read and replaced: move it away, or use another name."
         )
+
+
+class EndlessFile(OSError):
+    """A pipe, a device or the like: who reads it may wait for ever."""
+
+    def __init__(self, path: Path, mode: int) -> None:
+        kind = _KINDS.get(stat.S_IFMT(mode), "a device")
+        super().__init__(errno.EINVAL, f"it is {kind} where a file belongs", str(path))
+        self.kind = kind
+
+
+def check_ends(path: Path) -> None:
+    """Raise EndlessFile, or another OSError; a folder or a file that is not there is no concern of this."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise EndlessFile(path, mode)
+
+
+def check_all_end(folder: Path) -> None:
+    """Do what ``check_ends`` does with all that is in a folder."""
+    with os.scandir(folder) as entries:
+        # What is said of the others is known without looking at each.
+        odd = [folder / entry.name for entry in entries if not entry.is_file() and not entry.is_dir()]
+    for path in odd:
+        check_ends(path)
 
 
 def check_folders(name: str, paths: Paths) -> None:

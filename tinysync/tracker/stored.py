@@ -17,6 +17,7 @@ from tinysync.storage.history import read_history
 from tinysync.storage.inspection import DEVICE_ID, inspect_folder
 from tinysync.storage.kept_as import kept_as
 from tinysync.storage.oplog import FileOpLog
+from tinysync.storage.regular import check_all_end
 from tinysync.storage.sessions import read_signs
 from tinysync.tracked.plain import plain
 from tinysync.tracker.disk import retention, updates_of
@@ -131,6 +132,7 @@ def read_stored(name: str, paths: Paths) -> Stored:
             " devices"
         )
     with storage_errors("read", paths.state, "See that the folder is there and readable."):
+        check_all_end(paths.state)
         signs = read_signs(paths.state)
         stored = Stored(name, paths, read_device(paths), inspect_folder(paths.state), signs)
     for damaged in stored.inspection.damaged:
