@@ -11,7 +11,7 @@ import pytest
 
 from tests.devices.processes import DeviceProcess
 from tests.peer.devices import wait_until
-from tinysync import Peer, track, tracker
+from tinysync import Limits, Peer, track, tracker
 
 from .processes import printed
 
@@ -105,6 +105,37 @@ def test_the_device_that_was_refused_knows_it_too(place, phone):
             wait_until(lambda: said() == [("laptop", "refused", KINDS)])
             tracker(theirs).close()
         tracker(todo).close()
+
+
+def test_a_device_that_takes_no_more_refuses_what_it_had(place, phone):
+    limits = Limits(max_frame=100_000)
+    with Peer(listen="127.0.0.1:0", device="laptop", limits=limits) as laptop, Peer(connect=[laptop.url]) as peer:
+        theirs = track({}, "todo", folder=place / "laptop", sync=laptop)
+        todo = track({}, "todo", sync=peer)
+        wait_until(lambda: said() == [("laptop", "in step", "")])
+        todo.large = "x" * 200_000
+        wait_until(lambda: [state for _, state, _ in said()] == ["refused"])
+        wait_until(lambda: live(todo) == said())
+        assert "does not fit into one frame of the peer" in said()[0][2]
+        assert told()[0]["pending"] == 1
+        tracker(todo).close()
+        tracker(theirs).close()
+
+
+def test_a_device_that_takes_no_more_structures(place, phone):
+    limits = Limits(max_documents=1)
+    with Peer(listen="127.0.0.1:0", device="laptop", limits=limits) as laptop, Peer() as peer:
+        pairs = [
+            track({}, name, folder=folder, sync=each)
+            for name in ("first", "todo")
+            for folder, each in ((place / "laptop", laptop), (phone, peer))
+        ]
+        peer.connect(laptop.url)
+        wait_until(lambda: [state for _, state, _ in said()] == ["refused"])
+        assert live(pairs[3]) == said()
+        assert "takes 1 documents on one link" in said()[0][2]
+        for each in pairs:
+            tracker(each).close()
 
 
 def test_a_device_that_refuses_and_keeps_nothing_is_not_remembered(phone):
