@@ -15,8 +15,9 @@ from pathlib import Path
 from uuid import UUID
 
 from tinysync.crdt.ids import node_id
+from tinysync.crdt.keys import key_text
 from tinysync.crdt.seed import seed_document, seed_list
-from tinysync.crdt.values import At, Reference, encode, encode_at, encode_reference, key_text, pack
+from tinysync.crdt.values import At, Reference, encode, encode_at, encode_reference, pack
 
 FOLDER = Path(__file__).parent / "golden"
 

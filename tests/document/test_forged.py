@@ -14,6 +14,7 @@ from tests.document.replicas import Replica, same
 from tests.lengths import many
 from tinysync.crdt.check import check_update
 from tinysync.crdt.engine import Engine
+from tinysync.crdt.keys import key_text
 from tinysync.crdt.values import (
     KINDS,
     TOMBSTONE_CELL,
@@ -22,7 +23,6 @@ from tinysync.crdt.values import (
     Reference,
     encode_at,
     encode_reference,
-    key_text,
     pack,
 )
 

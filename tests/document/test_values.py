@@ -16,6 +16,7 @@ from tests.document.exactness import identical
 from tests.document.replicas import Replica, settle
 from tinysync.crdt.engine import Engine
 from tinysync.crdt.entries import dict_cell, set_cell
+from tinysync.crdt.keys import equal_key, key_text, text_key
 from tinysync.crdt.values import (
     KINDS,
     MAX_DEPTH,
@@ -29,10 +30,7 @@ from tinysync.crdt.values import (
     encode,
     encode_at,
     encode_reference,
-    equal_key,
-    key_text,
     pack,
-    text_key,
     unpack,
 )
 from tinysync.errors import BadUpdate, InvalidValue, TinySyncError, UnsupportedValue

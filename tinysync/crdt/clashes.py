@@ -20,11 +20,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tinysync.crdt.entries import dict_entry, set_entry
 from tinysync.crdt.ids import node_id
+from tinysync.crdt.keys import equal_key, text_key
 from tinysync.crdt.node import node_of
 from tinysync.crdt.ops import ABSENT
 from tinysync.crdt.sequence import override_key, parse_override_key
 from tinysync.crdt.stored_key import stored_key
-from tinysync.crdt.values import KINDS, TOMBSTONE, Reference, decode, equal_key, text_key
+from tinysync.crdt.values import KINDS, TOMBSTONE, Reference, decode
 from tinysync.crdt.view import view_of
 
 if TYPE_CHECKING:

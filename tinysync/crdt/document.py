@@ -21,6 +21,7 @@ from tinysync.crdt.digest import CellDigest
 from tinysync.crdt.engine import META, Applied, Engine, engine_failures
 from tinysync.crdt.entries import root_id, root_reference
 from tinysync.crdt.ids import HOURS_AHEAD, SEED_CLIENTS, new_client_id, seed_version
+from tinysync.crdt.keys import key_text
 from tinysync.crdt.node import Node, detach_content, node_of
 from tinysync.crdt.ops import Op, Put, Reorder, Splice
 from tinysync.crdt.overtaken import Overtaken, Writes
@@ -30,7 +31,7 @@ from tinysync.crdt.pending import Pending
 from tinysync.crdt.prepared import Prepared, lists_of, overrides_of, rows_of, sort_keys, unpack_prepared
 from tinysync.crdt.seed import EPOCH, FORMAT, META_CELLS, kind_cell
 from tinysync.crdt.sequence import Sequence, parse_override_key
-from tinysync.crdt.values import KINDS, encode, key_text
+from tinysync.crdt.values import KINDS, encode
 from tinysync.crdt.view import is_same, view
 from tinysync.crdt.writing import is_simple, write_ops
 from tinysync.errors import BadUpdate, EngineFailure, KindMismatch

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from tinysync.crdt.ids import node_id
+from tinysync.crdt.keys import key_text, text_key
 from tinysync.crdt.ops import ABSENT
 from tinysync.crdt.values import (
     SCALAR_TYPES,
@@ -14,8 +15,6 @@ from tinysync.crdt.values import (
     decode,
     encode,
     encode_keyed,
-    key_text,
-    text_key,
 )
 from tinysync.errors import UsageError
 

@@ -18,11 +18,12 @@ from tinysync.crdt.entries import (
     shown_value,
 )
 from tinysync.crdt.ids import node_id
+from tinysync.crdt.keys import equal_key, key_text
 from tinysync.crdt.node import Node, node_of
 from tinysync.crdt.ops import ABSENT, Removed
 from tinysync.crdt.sequence import holds_at, parse_override_key
 from tinysync.crdt.stored_key import stored_key
-from tinysync.crdt.values import MAX_DEPTH, Reference, encode, equal_key, key_text
+from tinysync.crdt.values import MAX_DEPTH, Reference, encode
 from tinysync.errors import BadUpdate
 
 if TYPE_CHECKING:

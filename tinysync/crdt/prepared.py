@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgpack
 
 from tinysync.crdt.entries import in_order
+from tinysync.crdt.keys import key_text
 from tinysync.crdt.node import Node, node_of
 from tinysync.crdt.parents import Places
 from tinysync.crdt.sequence import Sequence, Slot
@@ -20,7 +21,6 @@ from tinysync.crdt.values import (
     At,
     Reference,
     from_ext,
-    key_text,
     packable,
     packable_at,
     packable_reference,

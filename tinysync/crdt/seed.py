@@ -14,16 +14,9 @@ import msgpack
 from tinysync.crdt.engine import Engine
 from tinysync.crdt.entries import ROOT_ENTRY, dict_cell, root_id, set_cell, text_order
 from tinysync.crdt.ids import digest, node_id, seed_client_id
+from tinysync.crdt.keys import key_text
 from tinysync.crdt.ops import ABSENT
-from tinysync.crdt.values import (
-    KINDS,
-    TOMBSTONE_CELL,
-    Reference,
-    encode,
-    encode_reference,
-    key_text,
-    pack,
-)
+from tinysync.crdt.values import KINDS, TOMBSTONE_CELL, Reference, encode, encode_reference, pack
 
 if TYPE_CHECKING:
     from tinysync.model import Kind

@@ -1,4 +1,4 @@
-"""What a tracked structure can hold, and how it stands in the document: the value and key codecs.
+"""What a tracked structure can hold, and how it stands in the document: the value codec.
 
 A *cell* is what the engine stores. Values that the engine gives back as they went in (None, bool, str, int
 within +-2**53, non-integral float) are their own cell; everything else is a msgpack-encoded bytes cell whose
@@ -7,11 +7,9 @@ extension types are listed in ``Ext``. The encoding is canonical, type-exact and
 
 from __future__ import annotations
 
-import base64
-import contextlib
 import datetime as dt
 import math
-from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
+from decimal import Decimal
 from enum import IntEnum
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
@@ -22,14 +20,17 @@ import msgpack
 from tinysync.errors import BadUpdate, InvalidValue, UnsupportedValue
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tinysync.model import Kind
+
+    Canonical = Callable[..., Any]
 
 MAX_DEPTH: Final = 100
 """Most containers inside one another, the root included."""
 
 MAX_NATURAL_INT: Final = 2**53
 MAX_GENERATION: Final = 2**53
-KEY_MARK: Final = "~"
 KINDS: Final[tuple[Kind, ...]] = ("dict", "list", "set")
 
 
@@ -115,12 +116,6 @@ def check_scalar(value: Any) -> None:
     encode(value)
 
 
-def check_key(key: Any) -> None:
-    """Raise UnsupportedValue or InvalidValue unless the key (or set element) can be held."""
-    encode(key)
-    key_text(key)
-
-
 # --- values -----------------------------------------------------------------------------------------------
 
 
@@ -140,7 +135,7 @@ def encode(value: Any) -> Any:
 
 def pack(value: Any) -> bytes:
     """Return the canonical, type-exact bytes of a scalar; raises UnsupportedValue or InvalidValue."""
-    return _packb(_packable(value, 0))
+    return pack_raw(_packable(value, 0))
 
 
 def packable(value: Any) -> Any:
@@ -150,36 +145,37 @@ def packable(value: Any) -> Any:
 
 def encode_reference(reference: Reference) -> bytes:
     """Return the cell that shows a container."""
-    return _packb(packable_reference(reference))
+    return pack_raw(packable_reference(reference))
 
 
 def packable_reference(reference: Reference) -> Any:
     """Return what msgpack writes for a reference."""
-    return msgpack.ExtType(Ext.REFERENCE, _packb([KINDS.index(reference.kind), reference.nonce]))
+    return msgpack.ExtType(Ext.REFERENCE, pack_raw([KINDS.index(reference.kind), reference.nonce]))
 
 
 def encode_at(at: At) -> bytes:
     """Return the list position for an element that was moved."""
-    return _packb(packable_at(at))
+    return pack_raw(packable_at(at))
 
 
 def packable_at(at: At) -> Any:
     """Return what msgpack writes for a list position."""
-    return msgpack.ExtType(Ext.AT, _packb([*at.identity, *at.stamp]))
+    return msgpack.ExtType(Ext.AT, pack_raw([*at.identity, *at.stamp]))
 
 
 def encode_keyed(key: Any, cell: Any) -> bytes:
     """Return the cell of an entry whose key must be kept as it was typed."""
-    inner = cell if isinstance(cell, bytes) else _packb(cell)
-    return _packb(msgpack.ExtType(Ext.KEYED, _packb([pack(key), inner])))
+    inner = cell if isinstance(cell, bytes) else pack_raw(cell)
+    return pack_raw(msgpack.ExtType(Ext.KEYED, pack_raw([pack(key), inner])))
 
 
-def _packb(value: Any) -> bytes:
+def pack_raw(value: Any) -> bytes:
+    """Return the bytes of what msgpack takes."""
     packed: bytes = msgpack.packb(value, use_bin_type=True)
     return packed
 
 
-TOMBSTONE_CELL: Final = _packb(msgpack.ExtType(Ext.TOMBSTONE, b""))
+TOMBSTONE_CELL: Final = pack_raw(msgpack.ExtType(Ext.TOMBSTONE, b""))
 
 
 def _checked_text(value: str) -> str:
@@ -209,8 +205,8 @@ def _packable(value: Any, depth: int) -> Any:
             raise InvalidValue(f"a {kind.__name__} is nested more than {MAX_DEPTH} deep")
         items = [_packable(item, depth + 1) for item in value]
         if kind is tuple:
-            return msgpack.ExtType(Ext.TUPLE, _packb(items))
-        return msgpack.ExtType(Ext.FROZENSET, _packb(sorted(items, key=_packb)))
+            return msgpack.ExtType(Ext.TUPLE, pack_raw(items))
+        return msgpack.ExtType(Ext.FROZENSET, pack_raw(sorted(items, key=pack_raw)))
     packer = _PACKERS.get(kind)
     if packer is None:
         raise UnsupportedValue(_unsupported(value))
@@ -240,10 +236,10 @@ _PACKERS: Final[dict[type, Any]] = {
     dt.date: lambda v: msgpack.ExtType(Ext.DATE, v.isoformat().encode()),
     dt.time: _pack_time,
     dt.datetime: lambda v: msgpack.ExtType(Ext.DATETIME, v.isoformat().encode()),
-    dt.timedelta: lambda v: msgpack.ExtType(Ext.TIMEDELTA, _packb([v.days, v.seconds, v.microseconds])),
+    dt.timedelta: lambda v: msgpack.ExtType(Ext.TIMEDELTA, pack_raw([v.days, v.seconds, v.microseconds])),
     Decimal: lambda v: msgpack.ExtType(Ext.DECIMAL, str(v).encode()),
     UUID: lambda v: msgpack.ExtType(Ext.UUID, v.bytes),
-    complex: lambda v: msgpack.ExtType(Ext.COMPLEX, _packb([v.real, v.imag])),
+    complex: lambda v: msgpack.ExtType(Ext.COMPLEX, pack_raw([v.real, v.imag])),
 }
 
 
@@ -263,12 +259,15 @@ def decode(cell: Any) -> Any:
     return cell
 
 
-def unpack(packed: bytes) -> Any:
-    """Return what packed bytes mean; raises BadUpdate if they are not of this format."""
-    return _unpack(packed, 0)
+def unpack(packed: bytes, canonical: Canonical | None = None) -> Any:
+    """Return what packed bytes mean; raises BadUpdate if they are not of this format.
+
+    ``canonical`` makes a part of a key of what stands in a key's text for all that are equal to it.
+    """
+    return _unpack(packed, 0, canonical=canonical)
 
 
-def _unpack(packed: bytes, depth: int, *, in_key: bool = False, arrays: int = 0) -> Any:
+def _unpack(packed: bytes, depth: int, *, canonical: Canonical | None = None, arrays: int = 0) -> Any:
     """Return the one value in packed bytes, which may hold so many arrays, and no maps.
 
     What has no place in a cell is refused as soon as it is met: a byte for an empty map takes 64 in memory.
@@ -287,9 +286,9 @@ def _unpack(packed: bytes, depth: int, *, in_key: bool = False, arrays: int = 0)
         raise BadUpdate("a cell with a map")
 
     def ext_hook(code: int, data: bytes) -> Any:
-        if code == Ext.CANONICAL and in_key:
-            return _from_canonical(*_unpack(data, depth + 1, arrays=1))
-        return _from_ext(code, data, depth, in_key=in_key)
+        if code == Ext.CANONICAL and canonical is not None:
+            return canonical(*_unpack(data, depth + 1, arrays=1))
+        return _from_ext(code, data, depth, canonical)
 
     try:
         return msgpack.unpackb(
@@ -306,14 +305,14 @@ def _unpack(packed: bytes, depth: int, *, in_key: bool = False, arrays: int = 0)
         raise BadUpdate(f"bytes that are no cell of this format: {error}") from error
 
 
-def _from_ext(code: int, data: bytes, depth: int, *, in_key: bool) -> Any:  # noqa: C901, PLR0911, PLR0912
+def _from_ext(code: int, data: bytes, depth: int, canonical: Canonical | None = None) -> Any:  # noqa: C901, PLR0911, PLR0912
     match code:
         case Ext.BIG_INT:
             return int.from_bytes(data, "big", signed=True)
         case Ext.TUPLE:
-            return tuple(_scalars(data, depth, in_key=in_key))
+            return tuple(_scalars(data, depth, canonical))
         case Ext.FROZENSET:
-            return frozenset(_scalars(data, depth, in_key=in_key))
+            return frozenset(_scalars(data, depth, canonical))
         case Ext.DATE:
             return dt.date.fromisoformat(data.decode())
         case Ext.TIME:
@@ -349,151 +348,19 @@ def _from_ext(code: int, data: bytes, depth: int, *, in_key: bool) -> Any:  # no
 
 def from_ext(code: int, data: bytes) -> Any:
     """Return what a msgpack extension of a cell stands for; raises BadUpdate if it is none."""
-    return _from_ext(code, data, 0, in_key=False)
+    return _from_ext(code, data, 0)
 
 
 def scalar_from_ext(code: int, data: bytes) -> Any:
     """Return the scalar that a msgpack extension of ``packable`` stands for; raises BadUpdate if it is none."""
-    value = _from_ext(code, data, 0, in_key=False)
+    value = _from_ext(code, data, 0)
     if type(value) not in SCALAR_TYPES:
         raise BadUpdate(f"a value of type {code}, which is no scalar")
     return value
 
 
-def _scalars(data: bytes, depth: int, *, in_key: bool) -> list[Any]:
-    items: list[Any] = _unpack(data, depth + 1, in_key=in_key, arrays=1)
+def _scalars(data: bytes, depth: int, canonical: Canonical | None) -> list[Any]:
+    items: list[Any] = _unpack(data, depth + 1, canonical=canonical, arrays=1)
     if any(type(item) not in SCALAR_TYPES and type(item) is not Fraction for item in items):
         raise BadUpdate("a tuple or frozenset that holds no plain values")
     return items
-
-
-# --- keys -------------------------------------------------------------------------------------------------
-
-
-def key_text(key: Any) -> str:
-    """Return the text that stands for a key in the document; equal keys (1, 1.0, True) have one text."""
-    if type(key) is str:
-        return KEY_MARK + key if key.startswith(KEY_MARK) else key
-    packed = _packb(_packable(_canonical(key), 0))
-    return KEY_MARK + base64.urlsafe_b64encode(packed).decode().rstrip("=")
-
-
-def text_key(text: str) -> str | None:
-    """Return the str key that a key text stands for, or None if the key is in its Keyed cell."""
-    if not text.startswith(KEY_MARK):
-        return text
-    return text[1:] if text.startswith(KEY_MARK, 1) else None
-
-
-def equal_key(text: str) -> Any:
-    """Return a key that is equal to the one that a key text stands for, though perhaps of another type.
-
-    Raises BadUpdate if there can be no such key.
-    """
-    plain = text_key(text)
-    if plain is not None:
-        return plain
-    encoded = text[1:]
-    try:
-        packed = base64.b64decode(encoded + "=" * (-len(encoded) % 4), altchars=b"-_", validate=True)
-        key = _unpack(packed, 0, in_key=True)
-        is_key = key_text(key) == text
-    except (ValueError, TypeError) as error:
-        raise BadUpdate(f"{text!r} is no key of this format") from error
-    if not is_key:
-        raise BadUpdate(f"{text!r} is not how this format writes the key {key!r}")
-    return _without_fractions(key)
-
-
-_EXACT: Final = Context(prec=MAX_PREC, Emin=MIN_EMIN, Emax=MAX_EMAX)
-
-
-def _without_fractions(key: Any) -> Any:
-    """Return an equal key of types that a structure takes."""
-    kind = type(key)
-    if kind is tuple or kind is frozenset:
-        return kind(map(_without_fractions, key))
-    if kind is not Fraction:
-        return key
-    with contextlib.suppress(OverflowError):
-        number = key.numerator / key.denominator
-        if number == key:
-            return number
-    rest, places = key.denominator, 0
-    while rest % 10 == 0:
-        rest, places = rest // 10, places + 1
-    for factor in (2, 5):
-        while rest % factor == 0:
-            rest, places = rest // factor, places + 1
-    if rest != 1:
-        raise BadUpdate(f"the key {key!r} is neither a float nor a Decimal")
-    sign, digits, _ = Decimal(key.numerator * 10**places // key.denominator).as_tuple()
-    return Decimal((sign, digits, -places)).normalize(_EXACT)
-
-
-MAX_KEY_EXPONENT: Final = 4000
-FARTHEST_OFFSET: Final = dt.timedelta(hours=23, minutes=59)
-
-
-def _canonical(key: Any) -> Any:
-    """Map all keys that Python holds for equal to one value."""
-    kind = type(key)
-    if kind is bool:
-        return int(key)
-    if kind is complex and key.imag == 0:
-        return _canonical(key.real)
-    if kind is float or kind is Decimal or kind is Fraction:
-        return _canonical_real(key)
-    if kind is complex:
-        if math.isnan(key.real) or math.isnan(key.imag):
-            raise InvalidValue("a NaN cannot be a key: it is not equal to itself")
-        return complex(key.real + 0.0, key.imag + 0.0)
-    if kind is tuple:
-        return tuple(_canonical(item) for item in key)
-    if kind is frozenset:
-        return frozenset(_canonical(item) for item in key)
-    if kind is dt.datetime and key.tzinfo is not None:
-        return _canonical_aware(key, key.replace(tzinfo=None))
-    if kind is dt.time and key.tzinfo is not None:
-        return _canonical_aware(key, dt.datetime.combine(dt.date.min, key.replace(tzinfo=None)))
-    return key
-
-
-def _canonical_aware(key: dt.time | dt.datetime, naive: dt.datetime) -> msgpack.ExtType:
-    since = (naive - dt.datetime.min) - (key.utcoffset() or dt.timedelta(0))  # noqa: DTZ901
-    return msgpack.ExtType(
-        Ext.CANONICAL, _packb([type(key).__name__, since.days, since.seconds, since.microseconds])
-    )
-
-
-def _canonical_real(key: float | Decimal | Fraction) -> Any:
-    if (isinstance(key, Decimal) and key.is_nan()) or (isinstance(key, float) and math.isnan(key)):
-        raise InvalidValue("a NaN cannot be a key: it is not equal to itself")
-    if isinstance(key, Decimal):
-        if key.is_infinite():
-            return float(key)
-        if key and abs(key.adjusted()) > MAX_KEY_EXPONENT:
-            raise InvalidValue(f"the number {key!r} is too large or too small to be a key")
-    elif isinstance(key, float) and math.isinf(key):
-        return key
-    ratio = Fraction(key)
-    if ratio.denominator == 1:
-        return ratio.numerator
-    return msgpack.ExtType(Ext.CANONICAL, _packb(["ratio", str(ratio.numerator), str(ratio.denominator)]))
-
-
-def _from_canonical(what: str, *numbers: Any) -> Any:
-    if what == "ratio":
-        numerator, denominator = map(int, numbers)
-        return Fraction(numerator, denominator)
-    since = dt.timedelta(*numbers)
-    # Local time less offset can lie outside what has a UTC form; then an offset brings it back in.
-    first = dt.datetime.min  # noqa: DTZ901
-    last = dt.datetime.max if what == "datetime" else dt.datetime.combine(first, dt.time.max)  # noqa: DTZ901
-    offset = dt.timedelta(0)
-    if since < offset:
-        offset = FARTHEST_OFFSET
-    elif since > last - first:
-        offset = -FARTHEST_OFFSET
-    moment = (first + (since + offset)).replace(tzinfo=dt.timezone(offset))
-    return moment if what == "datetime" else moment.timetz()

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from tinysync.crdt.entries import dict_entry, in_order, root_id, root_reference, set_entry, shown_value
 from tinysync.crdt.ids import node_id
+from tinysync.crdt.keys import key_text
 from tinysync.crdt.ops import ABSENT
 from tinysync.crdt.sequence import Sequence, parse_override_key
-from tinysync.crdt.values import MAX_DEPTH, Reference, encode, key_text
+from tinysync.crdt.values import MAX_DEPTH, Reference, encode
 
 if TYPE_CHECKING:
     from tinysync.crdt.engine import Engine

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tinysync.crdt.check import check_state_vector
 from tinysync.crdt.entries import LAYERS, ROOT_ENTRY, dict_cell, set_cell
 from tinysync.crdt.ids import node_id, random_nonce
+from tinysync.crdt.keys import key_text
 from tinysync.crdt.node import node_of
 from tinysync.crdt.ops import ABSENT, Assign, Op, Put, Removed, Reorder, Splice
 from tinysync.crdt.seed import element_nonce, list_client, list_nonce, seed_list
@@ -17,7 +18,6 @@ from tinysync.crdt.values import (
     decode,
     encode,
     encode_reference,
-    key_text,
 )
 
 if TYPE_CHECKING:

@@ -6,8 +6,9 @@ from array import array
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from tinysync.crdt.keys import check_key
 from tinysync.crdt.node import Node
-from tinysync.crdt.values import MAX_DEPTH, check_key, check_scalar, is_scalar_type
+from tinysync.crdt.values import MAX_DEPTH, check_scalar, is_scalar_type
 from tinysync.errors import InvalidValue, UnsupportedValue, UsageError
 from tinysync.tracked.base import bind
 from tinysync.tracked.dicts import DictWrapper

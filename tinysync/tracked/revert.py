@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, assert_never
 
+from tinysync.crdt.keys import key_text
 from tinysync.crdt.node import node_of
 from tinysync.crdt.ops import ABSENT, Assign, Put, Reorder, Splice
 from tinysync.crdt.stored_key import stored_key
-from tinysync.crdt.values import key_text
 from tinysync.model import Left
 from tinysync.tracked.base import Tracked
 from tinysync.tracked.sameness import same

@@ -7,9 +7,10 @@ import pickle
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
+from tinysync.crdt.keys import equal_key, key_text, text_key
 from tinysync.crdt.ops import ABSENT
 from tinysync.crdt.trees import decode_tree, encode_tree
-from tinysync.crdt.values import equal_key, key_text, pack, text_key
+from tinysync.crdt.values import pack
 from tinysync.errors import BadUpdate, StorageError, StructureClosed, UnsupportedValue, UsageError
 from tinysync.storage.failures import storage_errors
 from tinysync.storage.kept_as import is_kept_as, note_kept_as
