@@ -113,6 +113,33 @@ def test_pairing_takes_effect_on_running_peers(grouped, tmp_path):
     assert laptop.connected_devices() == ["phone"]
 
 
+@pytest.mark.parametrize("how", ["removed", "deleted", "damaged"])
+def test_who_is_taken_off_the_list_is_unlinked(grouped, tmp_path, how):
+    here, there = Blobs("todo"), Blobs("todo")
+    allowed = tmp_path / "allowed"
+    laptop = grouped("laptop", here, listen="127.0.0.1:0", allow=allowed)
+    phone = grouped("phone", there, connect=[laptop.url])
+    pair(phone.fingerprint, "phone", allowed)
+    phone.wait_synced("todo", DEADLINE)
+    pair(laptop.fingerprint, "itself", allowed)
+    if how == "removed":
+        lines = allowed.read_text().splitlines(keepends=True)
+        allowed.write_text("".join(line for line in lines if phone.fingerprint not in line))
+    elif how == "deleted":
+        allowed.unlink()
+    else:
+        allowed.write_text("not a fingerprint")
+    wait_until(lambda: not laptop.connected_devices())
+    phone.publish("todo", there.add(b"too late"))
+    why = "cannot be read" if how == "damaged" else f"pair {phone.fingerprint}"
+    wait_until(lambda: why in "".join(phone._unreached.values()) or how == "damaged")
+    assert here.contents == set()
+    allowed.unlink(missing_ok=True)
+    pair(phone.fingerprint, "phone", allowed)
+    phone.wait_synced("todo", DEADLINE)
+    assert here.contents == {b"too late"}
+
+
 def test_what_a_key_changes_about_addresses(grouped, peers, tmp_path):
     with pytest.raises(InvalidAddress, match=r"without a key.*Key\.new"):
         peers(listen="0.0.0.0:0")

@@ -57,6 +57,11 @@ class Membership:
         places, fingerprint = read_certificate(certificate)
         if self._name not in places:
             raise LinkRefused("its certificate is for another group")
+        self.check_allowed(fingerprint)
+        return fingerprint
+
+    def check_allowed(self, fingerprint: str) -> None:
+        """Raise LinkRefused unless a device of the group is allowed, as the list is now."""
         try:
             is_allowed = self._allowed is None or fingerprint in self._allowed
         except TinySyncError as error:
@@ -66,7 +71,6 @@ class Membership:
                 f"the device {fingerprint} is not in the list of allowed devices; if it shows the same digits "
                 f"itself, pair it: tinysync.pair({fingerprint!r}, 'its name')",
             )
-        return fingerprint
 
 
 def _load(device: Ed25519PrivateKey, authority: Authority, *contexts: ssl.SSLContext) -> None:

@@ -162,6 +162,11 @@ class Connection:
         return self._link.origin
 
     @property
+    def fingerprint(self) -> str | None:
+        """That of the device at the other end, which was checked; None without security."""
+        return self._link.fingerprint
+
+    @property
     def is_greeting(self) -> bool:
         """Whether the other side has not said hello yet."""
         return self.session.state is LinkState.GREETING

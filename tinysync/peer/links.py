@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tinysync.protocol.limits import Limits
     from tinysync.status import KnownDevice
     from tinysync.transport.link import Link, Listener, Transport
+    from tinysync.transport.security import Security
 
 logger = logging.getLogger("tinysync")
 
@@ -31,6 +32,8 @@ STEADY_SECONDS: Final = 5.0
 """A link that held for so long is worth a quick attempt when it breaks."""
 CHECK_SECONDS: Final = 3.0
 """How long a link may take to answer when there is reason to doubt that it is up."""
+ALLOWED_SECONDS: Final = 1.0
+"""How often it is looked whether those that are linked are still allowed to be."""
 REVISIT_SECONDS: Final = 120.0
 """How often it is looked who is at an address now, while the device that was there is linked on another way, or it
 leads back to this one."""
@@ -63,6 +66,7 @@ class Links:
         name: str,
         limits: Limits,
         transport: Transport,
+        security: Security | None,
         *,
         connection_for: Callable[[Link, str | None], Connection],
         changed: Callable[[], None],
@@ -73,6 +77,7 @@ class Links:
         self._name = name
         self._limits = limits
         self._transport = transport
+        self._security = security
         self._connection_for = connection_for
         self._changed = changed
         self._parted = parted
@@ -91,7 +96,7 @@ class Links:
         self._listener: Listener | None = None
         self._hurry = asyncio.Event()
         """Set to have all attempts to connect made now."""
-        self._waking: asyncio.Task[None] | None = None
+        self._watching: list[asyncio.Task[None]] = []
 
     async def start(self, listen: str | None, urls: Iterable[str], woke: Callable[[], None]) -> None:
         """Listen, and begin to connect; raises InvalidAddress. Calls ``woke`` when the machine has slept."""
@@ -99,7 +104,9 @@ class Links:
             self._listener = await self._transport.listen(listen, self._take)
         for url in urls:
             self.dial(url)
-        self._waking = asyncio.ensure_future(Waking().watch(woke))
+        self._watching.append(asyncio.ensure_future(Waking().watch(woke)))
+        if self._security is not None:
+            self._watching.append(asyncio.ensure_future(self._watch_allowed(self._security)))
 
     @property
     def url(self) -> str | None:
@@ -108,9 +115,7 @@ class Links:
 
     async def close(self, waiting: Iterable[Awaitable[object]]) -> None:
         """End all attempts, and what is given, then take no more links."""
-        tasks = [*map(asyncio.ensure_future, waiting), *self.dialling.values()]
-        if self._waking is not None:
-            tasks.append(self._waking)
+        tasks = [*map(asyncio.ensure_future, waiting), *self.dialling.values(), *self._watching]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -152,6 +157,17 @@ class Links:
     async def _check(self, connection: Connection) -> None:
         if not await connection.is_alive(CHECK_SECONDS):
             connection.break_off("it does not answer any more")
+
+    async def _watch_allowed(self, security: Security) -> None:
+        """Break off the links of devices that are not allowed any more."""
+        while True:
+            await asyncio.sleep(ALLOWED_SECONDS)
+            for connection in tuple(self.connections):
+                try:
+                    security.check_allowed(connection.fingerprint or "")
+                except LinkRefused as refusal:
+                    self._refusals.report(connection.origin, refusal.reason)
+                    connection.break_off(refusal.reason)
 
     async def _keep_connected(self, url: str) -> None:
         backoff = Backoff(random.Random())  # noqa: S311 - jitter

@@ -146,6 +146,7 @@ class Peer:
             self.device,
             self._limits,
             self._make_transport(security),
+            security,
             connection_for=self._connection_for,
             changed=self._tell_watchers,
             parted=self._parted,

@@ -23,3 +23,6 @@ class Security(Protocol):
 
         Raises LinkRefused if it may not link nevertheless.
         """
+
+    def check_allowed(self, fingerprint: str) -> None:
+        """Raise LinkRefused if a device that was admitted may not link any more."""
