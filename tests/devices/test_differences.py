@@ -21,7 +21,7 @@ def go_on_as(structure, client_id):
     engine = Engine(client_id)
     engine.apply([document.engine.diff()], document.sequences)
     document.engine = engine
-    document._edited = True
+    document._renewal.edited()
     document._digest = None
 
 

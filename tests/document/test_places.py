@@ -75,7 +75,7 @@ def elements(replica, key):
 def written(replica, change):
     """The identity of what a change wrote first."""
     document = replica.document
-    before = document._clocks()
+    before = document.clocks()
     change(replica.root)
     client = document.engine.client_id
     return client, before.get(client, 0)
@@ -103,7 +103,7 @@ POISON = {
 def test_nobody_changes_what_a_document_says_about_itself(what, way):
     key, content = POISON[what]
     replica = Replica(START)
-    seed = next(client for client in replica.document._clocks() if client >= 2**52)
+    seed = next(client for client in replica.document.clocks() if client >= 2**52)
     known = (seed, ["format", "epoch", "kind"].index(key) if key != "color" else 0)
     if way == "as first":
         evil = update(entry(content, root="meta", key=key), client=EVIL)
@@ -170,7 +170,7 @@ def eventful():
 def places_of(replica):
     """The (client, clock) of all that a replica holds, always in the same order."""
     own = replica.document.engine.client_id
-    clocks = sorted(replica.document._clocks().items(), key=lambda item: (item[0] == own, item[0] < 2**52, item))
+    clocks = sorted(replica.document.clocks().items(), key=lambda item: (item[0] == own, item[0] < 2**52, item))
     return [None, *((client, clock) for client, end in clocks for clock in range(end))]
 
 
@@ -332,7 +332,7 @@ def test_the_places_take_little_memory():
 
 def broken(replica):
     """Give the engine a block between an element and an entry, as an earlier version did; return what changed."""
-    seed = next(client for client in replica.document._clocks() if client >= 2**52)
+    seed = next(client for client in replica.document.clocks() if client >= 2**52)
     evil = update(beside(TRUE, elements(replica, "a")[0], (seed, 0)), client=EVIL)
     return replica.document.engine.apply([evil])
 

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import math
 import os
-import time
 import weakref
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from tinysync.crdt.check import check_state_vector, check_update, count_deleted
 from tinysync.crdt.clashes import Clash, Clashes, RemovedHere
@@ -20,8 +19,9 @@ from tinysync.crdt.deletions import DeletedHere
 from tinysync.crdt.digest import CellDigest
 from tinysync.crdt.engine import META, Applied, Engine, engine_failures
 from tinysync.crdt.entries import root_id, root_reference
-from tinysync.crdt.ids import HOURS_AHEAD, SEED_CLIENTS, new_client_id, seed_version
+from tinysync.crdt.ids import SEED_CLIENTS, new_client_id, seed_version
 from tinysync.crdt.keys import key_text
+from tinysync.crdt.moves import Moves
 from tinysync.crdt.node import Node, detach_content, node_of
 from tinysync.crdt.ops import Op, Put, Reorder, Splice
 from tinysync.crdt.overtaken import Overtaken, Writes
@@ -29,6 +29,7 @@ from tinysync.crdt.parents import Parents, SeenEntry
 from tinysync.crdt.patching import Patch, Patcher, Touched
 from tinysync.crdt.pending import Pending
 from tinysync.crdt.prepared import Prepared, lists_of, overrides_of, rows_of, sort_keys, unpack_prepared
+from tinysync.crdt.renewal import Renewal
 from tinysync.crdt.seed import EPOCH, FORMAT, META_CELLS, kind_cell
 from tinysync.crdt.sequence import Sequence, parse_override_key
 from tinysync.crdt.values import KINDS, encode
@@ -44,9 +45,6 @@ if TYPE_CHECKING:
     from tinysync.crdt.parents import Places
     from tinysync.crdt.sequence import Identity, Slot
     from tinysync.model import Kind
-
-RENEW_AFTER: Final = 3600.0
-"""Seconds after which a session whose links were down takes a new client id."""
 
 
 @dataclass(slots=True)
@@ -97,13 +95,8 @@ class Document:
         self._pending = Pending()
         self._left_out = False
         """Whether an update on disk could not be used."""
-        self._highest_session = 0
-        self._edited = False
-        self._renewed_at = 0.0
-        self._renew_wanted = False
-        self._stamp_time = 0
-        self._touched: set[str] = set()
-        self._moved: set[str] = set()
+        self._renewal = Renewal()
+        self.moves = Moves(self)
         self.own: set[int] = set()
         """The client ids under which this device has written."""
         self.removed_here = RemovedHere()
@@ -145,14 +138,14 @@ class Document:
 
     def _load_prepared(self, state: bytes, known: Prepared, later: list[bytes]) -> None:
         infos = {update: check_update(update) for update in later}
-        self._highest_session = known.highest_session
-        self._note_sessions(infos.values())
-        self._begin_engine(Engine(new_client_id(self._highest_session), state, known.lists), known.places)
+        self._renewal.highest = known.highest_session
+        self._renewal.note(infos.values())
+        self._begin_engine(Engine(new_client_id(self._renewal.highest), state, known.lists), known.places)
         self._mirror = _Mirror(sequences=known.sequences())
         self._mirror.hidden = {identifier: set(texts) for identifier, texts in known.hidden.items()}
         for sequence in self.sequences.values():
-            self.note_stamps(sequence)
-        self._settle_moved_lists()
+            self.moves.note(sequence)
+        self.moves.settle()
         applied = self._apply(self._take_ready(infos, trusted=True)) if infos else None
         self._check_meta()
         self._mirror.nodes = known.build(self.root, self.sequences, self._make)
@@ -162,7 +155,7 @@ class Document:
 
     def prepare(self) -> bytes:
         """Return what ``load`` can use again when it gets what ``diff`` returns now; the document is complete."""
-        highest = max((client for client in self._clocks() if client < SEED_CLIENTS), default=0)
+        highest = max((client for client in self.clocks() if client < SEED_CLIENTS), default=0)
         hidden = {identifier: sorted(texts) for identifier, texts in self.hidden.items() if texts}
         return Prepared(
             highest,
@@ -218,9 +211,9 @@ class Document:
 
     def _fill(self, updates: list[bytes]) -> Applied:
         infos = {update: check_update(update) for update in updates}
-        self._note_sessions(infos.values())
-        self._begin_engine(Engine(new_client_id(self._highest_session)))
-        self._edited = False
+        self._renewal.note(infos.values())
+        self._begin_engine(Engine(new_client_id(self._renewal.highest)))
+        self._renewal.begun()
         self._mirror = _Mirror()
         self._pending = Pending()
         ready = self._take_ready(infos, trusted=True)
@@ -307,7 +300,7 @@ class Document:
         for list_id, delta in applied.deltas:
             sequence = self.sequence(list_id)
             sequence.apply_delta(delta)
-            self.note_stamps(sequence)
+            self.moves.note(sequence)
         for key, cell in applied.cells["o"].items():
             place = parse_override_key(key)
             if place is not None:
@@ -321,7 +314,7 @@ class Document:
         Raises EngineFailure if the engine fails, and UsageError if a live list was changed past its methods.
         Whatever is raised, the document must be rebuilt from the storage.
         """
-        if self._renew_wanted or not self._edited:
+        if self._renewal.is_pending:
             self._renew_if_due()
         engine = self.engine
         engine.begin()
@@ -337,7 +330,7 @@ class Document:
                 # The commonest edit, without the machinery for all others.
                 engine.put("c", f"{first.node.id}/{key_text(first.key)}", encode(first.new))
                 return engine.commit()
-            self._sweep()
+            self.moves.sweep()
             write_ops(self, ops)
             return engine.commit()
         except BaseException as error:
@@ -347,77 +340,32 @@ class Document:
                 raise EngineFailure(f"the CRDT engine failed on a local edit: {error!r}") from error
             raise
 
-    def list_touched(self, list_id: str) -> None:
-        """Remember that another replica changed a list, which may leave orphans in it."""
-        self._touched.add(list_id)
-
-    def _next_stamp(self) -> tuple[int, int]:
-        """Return a stamp (hybrid logical clock in ms, client) above all that the document has seen."""
-        self._stamp_time = max(self._stamp_time + 1, time.time_ns() // 1_000_000)
-        return self._stamp_time, self.engine.client_id
-
-    def reorder(self, list_id: str, order: list[int]) -> list[int]:
-        """Permute the elements of a list; return the old indices of those that were moved."""
-        self._moved.add(list_id)
-        return self.sequence(list_id).reorder(self.engine, order, self._next_stamp)
-
-    def note_stamps(self, sequence: Sequence) -> None:
-        """Keep the clock of stamps above those of others, unless they are far in the future."""
-        if sequence.ats:
-            self._moved.add(sequence.list_id)
-            limit = time.time_ns() // 1_000_000 + HOURS_AHEAD * 3_600_000
-            stamps = (slot.at.stamp[0] for slot in sequence.slots if slot.at is not None)
-            self._stamp_time = max(self._stamp_time, max((s for s in stamps if s <= limit), default=0))
-
-    def _sweep(self) -> None:
-        """Delete ats and overrides whose anchor is known to be deleted (not merely still to come)."""
-        touched, self._touched = self._touched, set()
-        dirty = [s for s in map(self.sequences.get, touched) if s is not None and (s.ats or s.overrides)]
-        clocks = self._clocks() if dirty else {}
-        for sequence in dirty:
-            ats, overrides = sequence.orphans(self.engine)
-            gone_ats = [s for s in ats if s.at and s.at.identity[1] < clocks.get(s.at.identity[0], 0)]
-            gone_overrides = [i for i in overrides if i[1] < clocks.get(i[0], 0)]
-            if gone_ats or gone_overrides:
-                sequence.sweep(self.engine, gone_ats, gone_overrides)
-
     # --- client ids ----------------------------------------------------------------------------------------
-
-    def _note_sessions(self, infos: Iterable[UpdateInfo]) -> None:
-        for info in infos:
-            for client, _, _ in info.blocks:
-                if self._highest_session < client < SEED_CLIENTS:
-                    self._highest_session = client
 
     def links_were_down(self) -> None:
         """Take a new client id at the next edit, at most hourly, so that the later session's writes win."""
         self.deleted_here.part()
-        self._renew_wanted = True
+        self._renewal.parted()
 
     def _renew_if_due(self) -> None:
-        now = time.monotonic()
-        overtaken = not self._edited and self._highest_session > self.engine.client_id
-        if overtaken or (self._renew_wanted and now - self._renewed_at >= RENEW_AFTER):
+        if self._renewal.is_due(self.engine.client_id):
             self.renew_client_id()
-        self._renew_wanted = False
-        self._edited = True
+        self._renewal.edited()
         self.own.add(self.engine.client_id)
 
     def was_forked(self) -> None:
         """Take a new client id at the next edit: the process that was forked goes on with the old one."""
-        self._renew_wanted = True
-        self._renewed_at = -math.inf
+        self._renewal.forked()
 
     def renew_client_id(self) -> None:
         """Go on under a client id that was never used."""
-        engine = Engine(new_client_id(max(self._highest_session, self.engine.client_id)))
+        engine = Engine(new_client_id(max(self._renewal.highest, self.engine.client_id)))
         engine.apply([self.engine.diff()], self.engine.lists)
         self.engine = engine
         self.writes = Writes(self.own, self._parents, engine)
         self._parents.own.add(engine.client_id)
         self._digest = None
-        self._edited = False
-        self._renewed_at = time.monotonic()
+        self._renewal.renewed()
 
     # --- updates of others ---------------------------------------------------------------------------------
 
@@ -434,7 +382,7 @@ class Document:
                 self._check_written_meta(info)
         with engine_failures("on what came from another device"):
             self._check_own_blocks(infos.values())
-            self._settle_moved_lists()
+            self.moves.settle()
             parked = self._pending.updates.copy()
             # Who has not written anything cannot have lost it.
             seen: list[SeenEntry] | None = [] if self.own else None
@@ -443,7 +391,7 @@ class Document:
             applied = self._apply(ready, note_deleted=seen is not None)
             overtaken = Overtaken() if seen is None else self.writes.overtaken(seen, ready, applied)
             self._parents.seen = None
-        self._note_sessions(infos.values())
+        self._renewal.note(infos.values())
         still_parked = self._pending.updates
         return Received(
             applied,
@@ -472,7 +420,7 @@ class Document:
         refuse them.
         """
         parked = self._pending.updates.copy()
-        ready = self._pending.take_ready(arrived, self._clocks, bounded=not trusted)
+        ready = self._pending.take_ready(arrived, self.clocks, bounded=not trusted)
         try:
             left_out = self._parents.sort_out(ready, refused=() if trusted else arrived)
         except BadUpdate:
@@ -487,26 +435,15 @@ class Document:
         lists = {list_id for info in ready.values() for list_id in info.lists}
         return self.engine.apply(ready, lists, note_deleted=note_deleted)
 
-    def _clocks(self) -> dict[int, int]:
+    def clocks(self) -> dict[int, int]:
+        """Return how far the engine has the blocks of each client."""
         return check_state_vector(self.engine.state_vector())
-
-    def _settle_moved_lists(self) -> None:
-        """Work out how the lists with moved elements show while the engine and the mirror still agree."""
-        if not self._moved:
-            return
-        with self.engine.reading():
-            for list_id in list(self._moved):
-                sequence = self.sequences.get(list_id)
-                if sequence is None or not sequence.ats:
-                    self._moved.discard(list_id)
-                else:
-                    sequence.shown(self.engine)
 
     def _check_own_blocks(self, infos: Iterable[UpdateInfo]) -> None:
         own = self.engine.client_id
         known = [end for info in infos for client, _, end in info.blocks if client == own]
         known += [info.needs[own] for info in infos if own in info.needs]
-        if known and max(known) > self._clocks().get(own, 0):
+        if known and max(known) > self.clocks().get(own, 0):
             # Somebody knows more of our id than we do: this folder was rolled back or copied. Or somebody deletes
             # in advance what we are about to write.
             self.renew_client_id()
@@ -570,7 +507,7 @@ class Document:
 
     def seeded_version(self) -> int | None:
         """Return the highest ``version=`` whose defaults the document has seen, or None if it has seen none."""
-        return max((seed_version(client) for client in self._clocks() if client >= SEED_CLIENTS), default=None)
+        return max((seed_version(client) for client in self.clocks() if client >= SEED_CLIENTS), default=None)
 
     def view(self) -> Any:
         """Return the plain structure that the document shows, computed from the document alone."""

@@ -322,13 +322,13 @@ class Patcher:
             steps = _steps(sequence, delta)
             changes[list_id].steps += steps
             changes[list_id].arrived += [slot for _, _, new in steps for slot in new if slot.at]
-            self.document.note_stamps(sequence)
-            self.document.list_touched(list_id)
+            self.document.moves.note(sequence)
+            self.document.moves.touched(list_id)
         for key, cell in applied.cells["o"].items():
             place = parse_override_key(key)
             if place is not None:
                 self.document.sequence(place[0]).apply_override(place[1], cell)
-                self.document.list_touched(place[0])
+                self.document.moves.touched(place[0])
                 changes.setdefault(place[0], _ListChange()).assigned.add(place[1])
         return {list_id: change for list_id, change in changes.items() if list_id in self.document.nodes}
 

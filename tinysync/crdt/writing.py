@@ -245,7 +245,7 @@ class Writer:
 
     def _reorder(self, op: Reorder) -> None:
         before = self.document.sequence(op.node.id).anchors(self.engine)
-        sources = sorted(self.document.reorder(op.node.id, op.order))
+        sources = sorted(self.document.moves.reorder(op.node.id, op.order))
         op.moved = [before[index] for index in sources]
         runs: list[list[int]] = []
         for index in sources:
