@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tinysync.crdt.engine import Applied
@@ -19,9 +19,9 @@ from tinysync.crdt.entries import (
 )
 from tinysync.crdt.ids import node_id
 from tinysync.crdt.keys import equal_key, key_text
+from tinysync.crdt.list_changes import follow_lists
 from tinysync.crdt.node import Node, node_of
 from tinysync.crdt.ops import ABSENT, Removed
-from tinysync.crdt.sequence import holds_at, parse_override_key
 from tinysync.crdt.stored_key import stored_key
 from tinysync.crdt.values import MAX_DEPTH, Reference, encode
 from tinysync.errors import BadUpdate
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
     from tinysync.crdt.clashes import Clashes
     from tinysync.crdt.document import Document
-    from tinysync.crdt.engine import Delta, Engine
+    from tinysync.crdt.engine import Engine
+    from tinysync.crdt.list_changes import ListChange
     from tinysync.crdt.sequence import Identity, Sequence, Slot
 
 
@@ -56,19 +57,6 @@ Touched = tuple["Node", "str | Slot | tuple[Slot] | None"]
 It is the key text of a dict's or set's entry, the slot of a list's element that was assigned (in a tuple: moved),
 or None: elements came into the list or left it.
 """
-
-
-@dataclass(slots=True)
-class _ListChange:
-    """What happened to one live list."""
-
-    before: list[Slot] | None = None
-    """How the elements showed, if anything was or is moved in the list; else ``steps`` say it all."""
-    steps: list[tuple[int, int, list[Slot]]] = field(default_factory=list)
-    """(index, elements deleted there, slots inserted there)."""
-    assigned: set[tuple[int, int]] = field(default_factory=set)
-    arrived: list[Slot] = field(default_factory=list)
-    """The ats that were inserted."""
 
 
 def same_scalar(one: Any, other: Any) -> bool:
@@ -118,7 +106,7 @@ class Patcher:
         self._applied = applied
         with self._reads:
             entries = self._sort_entries(applied)
-            lists = self._follow_lists(applied)
+            lists = follow_lists(self.document, applied, self.clashes, lambda: self.engine)
             nodes = {identifier: self.document.nodes[identifier] for identifier in {*entries, *lists}}
             root_list_changed = self.document.kind == "list" and any(ROOT_ENTRY in applied.cells[r] for r in "pd")
             if root_list_changed:
@@ -308,31 +296,7 @@ class Patcher:
 
     # --- lists ---------------------------------------------------------------------------------------------
 
-    def _follow_lists(self, applied: Applied) -> dict[str, _ListChange]:
-        """Bring the mirrors of all lists up to date; return what happened to those that show."""
-        changes: dict[str, _ListChange] = {}
-        moved = {list_id for list_id, delta in applied.deltas if holds_at(delta)}
-        for list_id, delta in applied.deltas:
-            sequence = self.document.sequence(list_id)
-            if list_id not in changes:
-                change = changes[list_id] = _ListChange()
-                # Of elements that go, it matters who assigned to them.
-                if sequence.ats or list_id in moved or (sequence.overrides and self.clashes and _deletes(delta)):
-                    change.before = sequence.anchors(self.engine)
-            steps = _steps(sequence, delta)
-            changes[list_id].steps += steps
-            changes[list_id].arrived += [slot for _, _, new in steps for slot in new if slot.at]
-            self.document.moves.note(sequence)
-            self.document.moves.touched(list_id)
-        for key, cell in applied.cells["o"].items():
-            place = parse_override_key(key)
-            if place is not None:
-                self.document.sequence(place[0]).apply_override(place[1], cell)
-                self.document.moves.touched(place[0])
-                changes.setdefault(place[0], _ListChange()).assigned.add(place[1])
-        return {list_id: change for list_id, change in changes.items() if list_id in self.document.nodes}
-
-    def _patch_list(self, node: Node, change: _ListChange) -> None:
+    def _patch_list(self, node: Node, change: ListChange) -> None:
         sequence = self.document.sequence(node.id)
         if change.before is None:
             for index, deleted, inserted in change.steps:
@@ -425,10 +389,6 @@ class Patcher:
         self.patches.append(Patch(root, "extend", (list(root.container),)))
 
 
-def _deletes(delta: Delta) -> bool:
-    return any("delete" in step for step in delta)
-
-
 def _live_key(text: str) -> Any:
     """Return a key that finds what a key text stands for in a live container; ABSENT: it cannot be there."""
     try:
@@ -440,20 +400,3 @@ def _live_key(text: str) -> Any:
 def same_scalar_or_reference(old: Any, value: Any) -> bool:
     """Tell whether a live plain value already is what a decoded value shows."""
     return not isinstance(value, Reference) and same_scalar(old, value)
-
-
-def _steps(sequence: Sequence, delta: Delta) -> list[tuple[int, int, list[Slot]]]:
-    """Apply a delta to a sequence and return it as steps with the new slots."""
-    sequence.apply_delta(delta)
-    steps: list[tuple[int, int, list[Slot]]] = []
-    index = 0
-    for step in delta:
-        if "retain" in step:
-            index += step["retain"]
-        elif "delete" in step:
-            steps.append((index, step["delete"], []))
-        else:
-            count = len(step["insert"])
-            steps.append((index, 0, sequence.slots[index : index + count]))
-            index += count
-    return steps
