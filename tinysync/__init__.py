@@ -31,7 +31,7 @@ from tinysync.errors import (
     UnsupportedValue,
     UsageError,
 )
-from tinysync.group import Key, pair
+from tinysync.group import Key, default_allowed_path, pair
 from tinysync.model import NOTHING, Change, Conflict, History, HistoryEntry, Left, Undone
 from tinysync.peer import Peer
 from tinysync.protocol.limits import Limits
@@ -116,6 +116,7 @@ __all__ = [
     "UnsupportedValue",
     "UsageError",
     "Vocabulary",
+    "default_allowed_path",
     "pair",
     "serve",
     "track",

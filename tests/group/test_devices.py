@@ -6,6 +6,7 @@ import hashlib
 import multiprocessing
 import os
 import random
+import re
 import ssl
 
 import pytest
@@ -14,7 +15,16 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinysync import InsecureFile, InvalidFingerprint, InvalidKey, LinkRefused, StorageError, UsageError, pair
+from tinysync import (
+    InsecureFile,
+    InvalidFingerprint,
+    InvalidKey,
+    LinkRefused,
+    StorageError,
+    UsageError,
+    default_allowed_path,
+    pair,
+)
 from tinysync.group.allowed import AllowedDevices, read_allowed
 from tinysync.group.certificates import Authority, read_certificate
 from tinysync.group.device import device_key, public_fingerprint
@@ -177,6 +187,19 @@ def test_pairing_is_seen_by_those_who_have_read_the_list(tmp_path):
     assert read_allowed(path) == {FINGERPRINT: "Ann's laptop", other: "phone"}
     path.unlink()
     assert other not in allowed
+
+
+def test_a_refusal_says_what_allows_the_device_in_this_list(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    private, made = shown_by()
+    fingerprint = public_fingerprint(private.public_key())
+    for allow, advice in (
+        (default_allowed_path(), f"pair it: tinysync.pair('{fingerprint}', 'its name')"),
+        (tmp_path / "friends", f"pair it: tinysync.pair('{fingerprint}', 'its name', '{tmp_path}/friends')"),
+        ([], f"write '{fingerprint}' into the list given as allow="),
+    ):
+        with pytest.raises(LinkRefused, match=f"{re.escape(advice)}$"):
+            new_member(allow=allow).admit(made.public_bytes(Encoding.DER))
 
 
 def test_pairing_again_renames_and_keeps_what_people_wrote(tmp_path):

@@ -8,7 +8,7 @@ import click
 
 from tinysync.cli.keys import group_key
 from tinysync.cli.reporting import as_json, print_json
-from tinysync.group import pair
+from tinysync.group import default_allowed_path, pair
 from tinysync.peer import Peer
 
 
@@ -32,9 +32,19 @@ def fingerprint(key: str | None, as_json: bool) -> None:
 @click.option("--file", type=click.Path(dir_okay=False, path_type=Path), help="The list; by default the user's.")
 @as_json
 def pair_device(fingerprint: str, name: str, file: Path | None, as_json: bool) -> None:
-    """Allow the device with FINGERPRINT, which NAME is written down for, to link with this one."""
+    """Allow the device with FINGERPRINT, which NAME is written down for, to link with this one.
+
+    The list counts where 'mirror' and 'serve' are run with --paired, or for another file with --paired-in: they
+    let in nobody else, of all who have the group's key. They see it at once when the list changes.
+    """
     allowed = pair(fingerprint, name, file)
     if as_json:
-        print_json({"fingerprint": allowed, "device": name})
-    else:
-        click.echo(f"{name} is allowed: {allowed}")
+        path = (file or default_allowed_path()).absolute()
+        print_json({"fingerprint": allowed, "device": name, "path": str(path)})
+        return
+    option = f"--paired-in {file}" if file else "--paired"
+    click.echo(f"{name} is allowed: {allowed}")
+    click.echo(
+        f"That counts for 'tinysync mirror' and 'serve' with {option}, which let in nobody else. Where {name} is"
+        " run with a list, pair this device as well, with what 'tinysync fingerprint' prints here."
+    )

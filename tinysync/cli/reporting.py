@@ -10,6 +10,7 @@ import json
 import logging
 import math
 import os
+import re
 import sys
 import warnings
 from contextlib import contextmanager, suppress
@@ -72,12 +73,19 @@ _IN_A_SHELL: Final = {
     NEEDS_NO_KEY: "what answers there breaks off: it was started with --no-key, it seems",
 }
 
+_PAIRING: Final = re.compile(r"tinysync\.pair\('([\d-]+)', 'its name'(?:, (['\"])(.*)\2)?\)")
+
 
 def in_a_shell(text: str) -> str:
     """Return what the library says with the advice that helps in a shell."""
     for advice, command in _IN_A_SHELL.items():
         text = text.replace(advice, command)
-    return text
+    return _PAIRING.sub(lambda found: f"'{pair_command(found[1], found[3])}'", text)
+
+
+def pair_command(fingerprint: str, file: str | os.PathLike[str] | None) -> str:
+    """Return the command that pairs a device, in the user's own list or that in a file."""
+    return f"tinysync pair {fingerprint} NAME" + (f" --file {file}" if file else "")
 
 
 class JsonError(click.ClickException):
@@ -141,7 +149,7 @@ class _Printing(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print it."""
-        self._messages.print(Text(self.format(record)))
+        self._messages.print(Text(in_a_shell(self.format(record))))
 
 
 @contextmanager

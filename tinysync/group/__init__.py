@@ -3,7 +3,7 @@
 The extra ``tinysync[net]`` brings what this needs; it is imported when it is first used.
 """
 
-from tinysync.group.allowed import pair
+from tinysync.group.allowed import default_allowed_path, pair
 from tinysync.group.key import Key
 
-__all__ = ["Key", "pair"]
+__all__ = ["Key", "default_allowed_path", "pair"]

@@ -39,6 +39,13 @@ class AllowedDevices:
             self._fingerprints = self._read()
         return fingerprint in self._fingerprints
 
+    def how_to_allow(self, fingerprint: str) -> str:
+        """Say what a program writes to have a device in the list."""
+        if self._path is None:
+            return f"write {fingerprint!r} into the list given as allow="
+        place = "" if self._path == default_allowed_path() else f", {str(self._path)!r}"
+        return f"pair it: tinysync.pair({fingerprint!r}, 'its name'{place})"
+
     def _read(self) -> set[str]:
         assert self._path is not None
         # Taken first: a change meanwhile is seen the next time.
@@ -49,7 +56,11 @@ class AllowedDevices:
 
 
 def default_allowed_path() -> Path:
-    """Return where this user's list of allowed devices is kept, as ``~/.config/tinysync/allowed`` on Linux."""
+    """Return where this user's list of allowed devices is kept, as ``~/.config/tinysync/allowed`` on Linux.
+
+    ``pair`` and 'tinysync pair' write to it if no other file is given; it counts where it is given to a
+    ``Peer(allow=...)``.
+    """
     return user_folder("config") / "allowed"
 
 
@@ -72,9 +83,9 @@ def pair(fingerprint: str, name: str, allowed: str | os.PathLike[str] | None = N
 
     ``fingerprint`` is what the other device shows as its ``Peer.fingerprint``: read it there, or have it read to
     you, and do the same on the other device with this one's. ``allowed`` is the file that ``Peer(allow=...)`` was
-    given, by default the user's own; a running peer sees the change. Returns the fingerprint as it is written.
-    Pairing a device twice gives it the new name. Raises InvalidFingerprint, UsageError for a name with a line end
-    or a '#', and StorageError.
+    given, by default the user's own, ``default_allowed_path()``; a running peer sees the change. Returns the
+    fingerprint as it is written. Pairing a device twice gives it the new name. Raises InvalidFingerprint,
+    UsageError for a name with a line end or a '#', and StorageError.
     """
     device = parse_fingerprint(fingerprint)
     if name != " ".join(name.split()) or not name or "#" in name or not name.isprintable():

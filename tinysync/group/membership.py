@@ -62,14 +62,16 @@ class Membership:
 
     def check_allowed(self, fingerprint: str) -> None:
         """Raise LinkRefused unless a device of the group is allowed, as the list is now."""
+        if self._allowed is None:
+            return
         try:
-            is_allowed = self._allowed is None or fingerprint in self._allowed
+            is_allowed = fingerprint in self._allowed
         except TinySyncError as error:
             raise LinkRefused(f"the list of allowed devices cannot be read: {error}") from error
         if not is_allowed:
             raise LinkRefused(
                 f"the device {fingerprint} is not in the list of allowed devices; if it shows the same digits "
-                f"itself, pair it: tinysync.pair({fingerprint!r}, 'its name')",
+                f"itself, {self._allowed.how_to_allow(fingerprint)}",
             )
 
 

@@ -84,7 +84,7 @@ class Peer:
       TLS 1.3), made only with devices that have the same key, and may go to other machines. Without a key only
       loopback addresses are used, as anybody could link.
     allow: the fingerprints of the devices that may link, as a list, or as the path of a file that ``pair`` writes;
-      by default all that have the key.
+      by default all that have the key. ``default_allowed_path()`` is the list of 'tinysync pair'.
     identity: the folder in which this device keeps the key that its ``fingerprint`` is of; by default the user's.
     lan: whether the devices of the group find each other on the local network, without addresses, by mDNS (RFC
       6762). It takes a ``key``. The peer then listens on all interfaces, if ``listen`` says nothing else, and
