@@ -145,3 +145,47 @@ def test_a_terminal_gets_a_live_table_with_colours(devices):
     assert "╭" in shown.decode()
     assert b"in step" in shown
     assert b"\x1b[" in shown
+
+
+def test_a_device_is_forgotten_by_its_name_or_id(devices):
+    todo, _, laptop, phone = devices
+    settled()
+    refused = here("forget", "todo", "phone")
+    assert (refused.exit_code, "phone is linked with another program" in refused.stderr) == (1, True)
+    assert "'tinysync status todo'" in here("forget", "todo", "tablet").stderr
+    phone.close()
+    wait_until(lambda: not status()["devices"][0]["connected"])
+    (lost,) = status()["devices"]
+    told = json.loads(printed("forget", "todo", lost["id"], "--json"))
+    assert told == {"structure": "todo", "device": "phone", "id": lost["id"]}
+    assert status()["devices"] == []
+    wait_until(lambda: tracker(todo).status().devices == ())
+    # What this process writes from here on brings nobody back.
+    todo.more = 1
+    laptop.close()
+    tracker(todo).close()
+    assert status()["devices"] == []
+
+
+def test_of_devices_of_one_name_the_one_that_is_gone_is_forgotten(place):
+    def links():
+        return sorted(each["connected"] for each in status()["devices"])
+
+    with Peer(listen="127.0.0.1:0", device="laptop") as laptop:
+        todo = track({}, "todo", sync=laptop)
+        for number in range(3):
+            with Peer(connect=[laptop.url], device="phone") as phone:
+                theirs = track({}, "todo", folder=place / f"phone{number}", sync=phone)
+                wait_until(lambda: sum(links()) == 1)
+                if number == 1:
+                    assert links() == [False, True]
+                    assert printed("forget", "todo", "phone").startswith("todo: phone is forgotten.")
+                    assert links() == [True]
+                tracker(theirs).close()
+            wait_until(lambda: not any(links()))
+        assert links() == [False, False]
+        refused = here("forget", "todo", "phone")
+        assert (refused.exit_code, "give the id" in refused.stderr) == (1, True)
+        for each in status()["devices"]:
+            assert each["id"] in refused.stderr
+        tracker(todo).close()

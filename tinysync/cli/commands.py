@@ -9,6 +9,7 @@ from tinysync.cli.completing import completion
 from tinysync.cli.conflicts import list_conflicts
 from tinysync.cli.doctoring import doctor
 from tinysync.cli.entries import delete_entry, get_entry, set_entry
+from tinysync.cli.forgetting import forget_device
 from tinysync.cli.history import restore_entry, show_at, show_log
 from tinysync.cli.keys import key
 from tinysync.cli.mirroring import mirror
@@ -33,6 +34,7 @@ for command in (
     mirror,
     serve,
     show_status,
+    forget_device,
     watch,
     show_log,
     show_at,

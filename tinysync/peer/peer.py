@@ -491,6 +491,10 @@ class Peer:
         if listener not in self._status_listeners:
             self._status_listeners = (*self._status_listeners, listener)
 
+    def tell_status(self) -> None:
+        """Call those functions, as something else than links has changed the status; from any thread."""
+        self._thread.call(self._tell_status)
+
     def unwatch_status(self, listener: Callable[[], None]) -> None:
         """Do not call this function any more."""
         self._status_listeners = tuple(known for known in self._status_listeners if known != listener)

@@ -11,17 +11,21 @@ import base64
 import json
 import logging
 import time
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from tinysync.errors import UsageError
 from tinysync.model import DeviceId
 from tinysync.status import Coverage, KnownDevice
 from tinysync.storage.atomic import replace_file
+from tinysync.storage.failures import storage_errors
 from tinysync.storage.lock import FileLock
+from tinysync.storage.sessions import read_signs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
 logger = logging.getLogger("tinysync")
@@ -50,6 +54,7 @@ class DevicesFile:
         self._path = folder / FILE
         self._session = session
         self._lock = FileLock(folder / f"{FILE}.lock")
+        self._stamp: tuple[int, int, int] | None = None
 
     def read(self) -> Noted:
         """Return what the file holds; nothing if there is none, or, with a warning in the log, it is damaged."""
@@ -66,11 +71,57 @@ class DevicesFile:
             )
             return Noted({}, {})
 
+    def news(self) -> set[DeviceId] | None:
+        """Return who is in the file if it was written since this was asked; None: it was not, or is damaged."""
+        try:
+            found = self._path.stat()
+            stamp = found.st_ino, found.st_mtime_ns, found.st_size
+            if stamp == self._stamp:
+                return None
+            noted = _load(self._path)
+        except UNREADABLE:
+            return None
+        self._stamp = stamp
+        return None if noted is None else set(noted.devices)
+
     def write(self, devices: Iterable[KnownDevice], unreached: Mapping[str, str] | None = None) -> None:
         """Bring notes into the file, in one step; raises OSError. Another process that hangs is not waited for.
 
         ``unreached`` are the addresses where this session finds nobody, and why; None: they are as noted.
         """
+        with self._alone():
+            merged, addresses = self.read()
+            for device in devices:
+                known = merged.get(device.replica)
+                newer = known is None or _time(known) <= _time(device)
+                merged[device.replica] = self._with_sessions(device if newer else known or device, device, known)
+            if unreached is not None:
+                addresses.pop(self._session, None)
+                if unreached:
+                    addresses[self._session] = dict(unreached)
+            self._replace(Noted(merged, addresses))
+
+    def forget(self, device: KnownDevice) -> None:
+        """Take a device out; raises UsageError if another session that lives has a link to it; StorageError."""
+        advice = "See that the folder is there and writable."
+        with storage_errors(f"forget {device.name} in", self._path, advice), self._alone():
+            noted = self.read()
+            known = noted.devices.pop(device.replica, None)
+            alive = {sign.session for sign in read_signs(self._path.parent) if sign.lives} - {self._session}
+            if known is not None and alive.intersection(known.sessions):
+                raise UsageError(
+                    f"{known.name} is linked with another program that has this open, so it would be met again at"
+                    " once; it can be forgotten a few seconds after it went offline"
+                )
+            self._replace(noted)
+
+    def close(self) -> None:
+        """Give the file free."""
+        self._lock.close()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Let nobody else write meanwhile."""
         for _ in range(_ATTEMPTS):
             if self._lock.try_acquire():
                 break
@@ -78,28 +129,18 @@ class DevicesFile:
         else:
             raise BlockingIOError(f"another process holds {self._path}")
         try:
-            merged, addresses = self.read()
-            for device in devices:
-                known = merged.get(device.replica)
-                newer = known is None or _time(known) <= _time(device)
-                merged[device.replica] = self._with_sessions(device if newer else known or device, device, known)
-            latest = sorted(merged.values(), key=_time)[-MAX_DEVICES:]
-            if unreached is not None:
-                addresses.pop(self._session, None)
-                if unreached:
-                    addresses[self._session] = dict(unreached)
-            content = {
-                "version": _VERSION,
-                "devices": {device.replica: _entry(device) for device in latest},
-                "unreached": dict(list(addresses.items())[-_MAX_SESSIONS:]),
-            }
-            replace_file(self._path, json.dumps(content, indent=1).encode(), "os")
+            yield
         finally:
             self._lock.release()
 
-    def close(self) -> None:
-        """Give the file free."""
-        self._lock.close()
+    def _replace(self, noted: Noted) -> None:
+        latest = sorted(noted.devices.values(), key=_time)[-MAX_DEVICES:]
+        content = {
+            "version": _VERSION,
+            "devices": {device.replica: _entry(device) for device in latest},
+            "unreached": dict(list(noted.unreached.items())[-_MAX_SESSIONS:]),
+        }
+        replace_file(self._path, json.dumps(content, indent=1).encode(), "os")
 
     def _with_sessions(self, device: KnownDevice, noted: KnownDevice, known: KnownDevice | None) -> KnownDevice:
         """Return a device with those who have a link to it, as this session notes whether it has one."""
@@ -115,9 +156,14 @@ UNREADABLE: Final = (OSError, ValueError, LookupError, TypeError, AttributeError
 
 def load_devices(path: Path) -> Noted:
     """Return what a file holds, nothing if it is of another version; raises one of UNREADABLE."""
+    return _load(path) or Noted({}, {})
+
+
+def _load(path: Path) -> Noted | None:
+    """Return what a file holds, None if it is of another version."""
     content = json.loads(path.read_bytes())
     if content["version"] != _VERSION:
-        return Noted({}, {})
+        return None
     unreached = {
         str(session): {str(url): str(reason) for url, reason in told.items()}
         for session, told in content.get("unreached", {}).items()

@@ -7,7 +7,7 @@ import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from tinysync.model import DeviceId
     from tinysync.status import KnownDevice
@@ -52,6 +52,30 @@ class KnownDevices:
             if addresses:
                 self._unreached[source] = dict(addresses)
             return True
+
+    def forget(self, device: KnownDevice) -> None:
+        """Forget a device without a link here; raises UsageError if another process has one, and StorageError."""
+        # What is being written just now may be about it.
+        with self._saving:
+            if self._file is not None:
+                self._file.forget(device)
+            self._drop({device.replica})
+
+    def look(self) -> bool:
+        """Forget whom another process has taken out of the file; return whether there was somebody."""
+        with self._saving:
+            if self._file is None or (there := self._file.news()) is None:
+                return False
+            with self._lock:
+                gone = self._known.keys() - there - self._unsaved.keys()
+            self._drop(gone)
+            return bool(gone)
+
+    def _drop(self, gone: Iterable[DeviceId]) -> None:
+        with self._lock:
+            for replica in gone:
+                self._known.pop(replica, None)
+                self._unsaved.pop(replica, None)
 
     def save(self) -> None:
         """Write what was noted since, if there is a file; what fails is logged and tried again the next time."""

@@ -74,6 +74,9 @@ class SharingPeer(Protocol):
     def unwatch_status(self, listener: Callable[[], None]) -> None:
         """Do not call this function any more."""
 
+    def tell_status(self) -> None:
+        """Call those functions, as something else than links has changed the status; from any thread."""
+
     def close(self) -> None:
         """Close all links."""
 
@@ -280,6 +283,13 @@ class Sharing:
             for peer, _ in self._peers:
                 peer.watch_status(self._watch.poke)
         return self._watch.add(callback)
+
+    def tell_status(self) -> None:
+        """Have it looked whether the status has changed."""
+        if self._watch is not None:
+            self._watch.poke()
+        for peer, _ in tuple(self._peers):
+            peer.tell_status()
 
     def _open_peers(self) -> list[SharingPeer]:
         """Return the peers that can be waited for."""

@@ -164,6 +164,17 @@ def compact_stored(stored: Stored, history: History) -> bool:
     return True
 
 
+def forget_stored(stored: Stored, device: DeviceStatus) -> None:
+    """Forget a device, wherever the structure is open; raises UsageError if it is linked, and StorageError."""
+    file = DevicesFile(stored.paths.state)
+    try:
+        for known in file.read().devices.values():
+            if known.replica == device.id:
+                file.forget(known)
+    finally:
+        file.close()
+
+
 def read_device(paths: Paths) -> DeviceId:
     """Return the id in a state folder, or an empty one if there is none, or no whole one. Raises OSError."""
     try:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from tinysync.errors import UsageError
 from tinysync.tracker.diffs import Mark, apply_diff, diff_since, diff_to, mark_of, revert_to, set_mark, undo_diff
+from tinysync.tracker.forgetting import forget
 from tinysync.tracker.history import history, restore, state_at
 from tinysync.tracker.patterns import parse_pattern
 from tinysync.tracker.streaming import ChangeStream
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from tinysync.model import Conflict, HistoryEntry, Kind, Path, Undone
-    from tinysync.status import SyncStatus
+    from tinysync.status import DeviceStatus, SyncStatus
     from tinysync.tracker.notify import Callback, Subscription
     from tinysync.tracker.presence import Presence
     from tinysync.tracker.replica import Replica
@@ -368,6 +369,14 @@ class Tracker:
         than is, until the devices meet.) Raises TransactionBusy if another asyncio task has a transaction open.
         """
         return self._replica.sharing.status()
+
+    def forget(self, device: DeviceStatus | str) -> None:
+        """Forget a device that will not come back, whose folder was lost, say: ``status`` tells of it no more.
+
+        ``device`` is an entry of ``status().devices``, or its ``id``. One that does come back is met again like
+        any other. Raises UsageError for one that is connected, or not known, StructureClosed and StorageError.
+        """
+        forget(self._replica, device)
 
     def on_status(self, callback: Callable[[SyncStatus], object]) -> StatusSubscription:
         """Call back with ``status()`` whenever it has changed: a device came or went, confirmed or is behind.

@@ -75,6 +75,7 @@ class FileWatch:
             return True
         if not self._state_is_there():
             return False
+        self._look_at_devices()
         settled, edited = self._look_at_readable()
         if edited or self._is_news():
             self._bring(edited=edited)
@@ -85,6 +86,11 @@ class FileWatch:
             return self._log.news()
         except StorageError:
             return True  # reading it says why it cannot be read
+
+    def _look_at_devices(self) -> None:
+        replica = self._replica()
+        if replica is not None and replica.known.look():
+            replica.sharing.tell_status()
 
     def _look_at_readable(self) -> tuple[bool, bool]:
         """Tell whether the readable file has settled, and whether it is to be taken in."""
