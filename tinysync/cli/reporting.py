@@ -42,7 +42,7 @@ Exit codes:
   1    it failed; one line says why
   2    wrong usage
   3    doctor found something that needs you
-  130  ended by Ctrl-C (mirror, watch and status --live: 0)
+  130  ended by Ctrl-C (mirror, serve, watch and status --live: 0)
   141  the reader of the output went away"""
 
 _WITH_JSON: Final = "tinysync.json"
