@@ -72,6 +72,14 @@ def test_json_files_and_lists(place):
         (["key", "show"], 1, "'tinysync key new'"),
         (["fingerprint"], 1, "'tinysync key new'"),
         (["pair", "12", "phone"], 1, "fingerprint"),
+        (["log", "good.yaml", "-n", "-3"], 2, "'-n' / '--number': -3 is not in the range x>=0"),
+        (["log", "good.yaml", "-n", "1.5"], 2, "not a valid integer"),
+        (["conflicts", "good.yaml", "--restore", "0"], 2, "'--restore': 0 is not in the range x>=1"),
+        (["compact", "good.yaml", "--history", "-1"], 2, "'--history': -1.0 is not in the range x>=0"),
+        (["compact", "good.yaml", "--history", "nan"], 2, "'--history': nan is no number of days"),
+        (["at", "good.yaml", "9999999999d"], 2, "'9999999999d' is no version and no time"),
+        (["at", "good.yaml", "9999999d"], 2, "'9999999d' is no version and no time"),
+        (["at", "good.yaml", "-5"], 2, "No such option"),
         (["nonsense"], 2, "No such command"),
     ],
 )
@@ -255,3 +263,7 @@ def test_what_is_logged_is_one_line(place):
             assert "list" in line
         finally:
             process.kill()
+
+
+def test_help_says_which_commands_end_with_0_at_ctrl_c(place):
+    assert "(mirror, serve, watch and status --live: 0)" in printed("--help")

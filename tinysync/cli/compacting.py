@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,13 +27,25 @@ class _Size:
         return f"{self.files} file{'' if self.files == 1 else 's'} with {self.size:,} bytes"
 
 
+def _see_that_it_is_a_number(context: click.Context, option: click.Parameter, days: float | None) -> float | None:
+    if days is not None and math.isnan(days):
+        raise click.BadParameter("nan is no number of days", context, option)
+    return days
+
+
 @click.command(
     "compact",
     short_help="Make the files of a structure fewer, and opening it faster.",
     epilog=examples("compact todo", "compact todo --history 30"),
 )
 @structure_argument
-@click.option("--history", type=float, metavar="DAYS", help="Keep so many days of history; by default all of it.")
+@click.option(
+    "--history",
+    type=click.FloatRange(min=0),
+    callback=_see_that_it_is_a_number,
+    metavar="DAYS",
+    help="Keep so many days of history; by default all of it.",
+)
 @as_json
 def compact(structure: Structure, history: float | None, as_json: bool) -> None:
     """Replace what NAME's changes are kept in by one file with its state, and, apart from that, its history.

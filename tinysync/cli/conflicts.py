@@ -32,7 +32,9 @@ _COLUMNS: Final = ("number", "when", "where", "lost", "kept")
     ),
 )
 @structure_argument
-@click.option("--restore", "number", type=int, metavar="N", help="Bring back what was lost in number N.")
+@click.option(
+    "--restore", "number", type=click.IntRange(min=1), metavar="N", help="Bring back what was lost in number N."
+)
 @as_json
 def list_conflicts(structure: Structure, number: int | None, as_json: bool) -> None:
     """List what was written in NAME on two devices at once, the newest first: what was lost, and what was kept.

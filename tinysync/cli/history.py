@@ -34,7 +34,15 @@ when_argument = click.argument("when", type=When())
     epilog=examples("log todo", "log todo.yaml -n 3", "log todo --json -n 0 | jq -c .paths"),
 )
 @structure_argument
-@click.option("-n", "--number", default=20, metavar="N", show_default=True, help="How many versions; 0: all.")
+@click.option(
+    "-n",
+    "--number",
+    type=click.IntRange(min=0),
+    default=20,
+    metavar="N",
+    show_default=True,
+    help="How many versions; 0: all.",
+)
 @as_json
 def show_log(structure: Structure, number: int, as_json: bool) -> None:
     """Show the history of NAME, the newest version first: when, by whom, what.
@@ -42,7 +50,7 @@ def show_log(structure: Structure, number: int, as_json: bool) -> None:
     Nothing is written, whoever has it open. 'at' shows a version, 'restore' brings one back.
     """
     entries = structure.read().history()
-    shown = entries[:number] if number > 0 else entries
+    shown = entries[:number] if number else entries
     if as_json:
         for each in shown:
             print_json(

@@ -40,7 +40,7 @@ class When(_ParamType):
         for read in (_version, _ago, _day, _clock, datetime.fromisoformat):
             try:
                 found: int | datetime | None = read(text)
-            except ValueError:
+            except (ValueError, OverflowError):  # no time, or one before the year 1
                 continue
             if found is not None:
                 return found
