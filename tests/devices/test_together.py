@@ -282,3 +282,38 @@ def test_threads_of_both_sides_write_at_once(pair):
     for position, entry in enumerate(log):
         if not entry.endswith("again"):
             assert log.index(entry + " again") > position
+
+
+def test_a_file_that_does_not_parse_is_reported_once_whatever_arrives(device, tmp_path, caplog):
+    laptop = device(tmp_path / "laptop", listen="127.0.0.1:0")
+    phone = device(tmp_path / "phone", connect=[laptop.peer.url])
+    ours, theirs = laptop.track({}), phone.track({})
+    synced(ours, theirs)
+    file = tmp_path / "laptop" / "todo.yaml"
+    file.write_text("a: [1\n")
+    wait_until(lambda: "todo.yaml, line 2" in caplog.text)
+    for number in range(3):
+        theirs.b = number
+        synced(theirs)
+        wait_until(lambda number=number: ours.get("b") == number)
+    assert caplog.text.count("todo.yaml, line 2") == 1
+    file.write_text("a: [1]\n")
+    assert_equal(ours, theirs)
+
+
+def test_that_two_kinds_cannot_be_shared_is_said_once_on_each_side(device, caplog):
+    """Also where the two connect to each other, and make two links."""
+    laptop = device(listen="127.0.0.1:0", device="laptop")
+    phone = device(listen="127.0.0.1:0", connect=[laptop.peer.url], device="phone")
+    laptop.track({})
+    theirs = phone.track([])
+    with pytest.raises(KindMismatch):
+        tracker(theirs).wait_synced(DEADLINE)
+    laptop.peer.connect(phone.peer.url)
+    wait_until(lambda: phone.peer.url in laptop.peer._links._identities)
+    wait_until(lambda: len(laptop.peer._links.connections) == 1)
+    said = [record.getMessage() for record in caplog.records if "cannot be shared" in record.getMessage()]
+    assert sorted(text.partition(": ")[0] for text in said) == [
+        "'todo' cannot be shared with laptop",
+        "'todo' cannot be shared with phone",
+    ]

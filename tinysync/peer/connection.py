@@ -547,7 +547,9 @@ class Connection:
     def _note_refusal(self, name: DocumentId, code: str, text: str) -> None:
         message = f"{name!r} cannot be shared with {self.device_name}: {text}"
         self.refusals[name] = KindMismatch(message) if code == Code.KIND else PeerRefused(message)
-        logger.warning("%s", message)
+        twin = self._links.to(self.identity, but=self)
+        if twin is None or str(twin.refusals.get(name)) != message:
+            logger.warning("%s", message)
 
     def _note_refused(self, name: DocumentId, replica: DeviceId = NOT_KEPT, *, linked: bool) -> None:
         """Remember with the peer's device, if it keeps a document, that it is not shared with it, and why."""

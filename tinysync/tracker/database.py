@@ -111,7 +111,7 @@ class Database:
         """Return nothing: there is no document."""
         return []
 
-    def save(self, replica: Replica) -> None:
+    def save(self, replica: Replica, *, received: bool = False) -> None:
         """Do nothing: all is written already."""
 
     def flush(self, replica: Replica) -> None:

@@ -155,9 +155,9 @@ class Disk:
 
     # --- readable file -------------------------------------------------------------------------------------
 
-    def save(self, replica: Replica) -> None:
+    def save(self, replica: Replica, *, received: bool = False) -> None:
         """Bring the readable file up to date, now or in a moment."""
-        self.view.save(replica)
+        self.view.save(replica, received=received)
 
     def watch(self, replica: Replica) -> None:
         """Have hand edits, and what other processes write, taken in from now on."""

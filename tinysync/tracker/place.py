@@ -37,8 +37,11 @@ class Place(Protocol):
     def reread(self) -> list[bytes]:
         """Return the updates of the whole document, to rebuild it from; raises StorageError."""
 
-    def save(self, replica: Replica) -> None:
-        """Bring what people read up to date, now or in a moment."""
+    def save(self, replica: Replica, *, received: bool = False) -> None:
+        """Bring what people read up to date, now or in a moment.
+
+        ``received``: the change is of another device, so there is no call of the program to be warned.
+        """
 
     def flush(self, replica: Replica) -> None:
         """Write what is behind; raises StorageError or UnreadableFile."""

@@ -431,7 +431,7 @@ class Replica:
                 return
             self.notify(changes, "remote")
             if self.disk is not None:
-                self.disk.save(self)
+                self.disk.save(self, received=True)
 
     def notify(self, changes: list[Noted], origin: Origin) -> None:
         """Have told of changes that no call of this program made, and of the conflicts that were found."""

@@ -58,6 +58,8 @@ WRITE_BEHIND: Final = 0.3
 RESTS: Final = 3
 """So many times as long as writing a large file took, it is not written again: there is more to do."""
 
+_IN_THE_LOG: Final = "The change itself is in the op log."
+
 MOMENT: Final = 0.25
 """Seconds for which a call waits for the folder's lock, before it leaves the readable file for later."""
 
@@ -97,7 +99,7 @@ class View:
         self._asked: set[bool] = set()
         """Whether ``meet_soon`` waits for its turn, with and without the readable file."""
         self._reported = ""
-        """What was logged last, so that it is logged once."""
+        """The problem that was logged last, so that it is logged once."""
 
     @property
     def _unsaved(self) -> bool:
@@ -151,8 +153,11 @@ class View:
 
     # --- from the structure to the file --------------------------------------------------------------------
 
-    def save(self, replica: Replica) -> None:
-        """Bring the readable file up to date, now or in a moment."""
+    def save(self, replica: Replica, *, received: bool = False) -> None:
+        """Bring the readable file up to date, now or in a moment; what fails is told to who made the change.
+
+        ``received``: that is another device, so the log is told, once.
+        """
         self._changes += 1
         if self._meeting:
             return
@@ -165,7 +170,10 @@ class View:
         except DocumentInUse:
             self._save_later(replica)
         except StorageError as error:
-            warnings.warn(f"{error} The change itself is in the op log.", TinySyncWarning, stacklevel=2)
+            if received:
+                self._report(error, _IN_THE_LOG)
+            else:
+                warnings.warn(f"{error} {_IN_THE_LOG}", TinySyncWarning, stacklevel=2)
         except BaseException:
             self._save_later(replica)
             raise
@@ -242,7 +250,7 @@ class View:
             with replica.reading():
                 self._save_later(replica)
         except StorageError as error:
-            self._report(f"{error} The change itself is in the op log.")
+            self._report(error, _IN_THE_LOG)
         else:
             if not written:
                 self.meet_soon(replica)
@@ -292,7 +300,7 @@ class View:
                 self._changes += 1
                 later = True
             except TinySyncError as error:
-                self._report(str(error))
+                self._report(error)
             if later and self._unsaved and not self._closed:
                 self._save_later(replica)
 
@@ -339,7 +347,7 @@ class View:
         """Bring a hand edit into the structure; return why that cannot be done, once it was reported."""
         status = self._readable.status()
         if isinstance(status, Unreadable):
-            self._report(f"{status.error} What the program changes meanwhile is kept in the op log.")
+            self._report(status.error, "What the program changes meanwhile is kept in the op log.")
             return status.error
         if isinstance(status, Edited):
             if self._refused is not None and self._refused[0] == status.content:
@@ -348,7 +356,7 @@ class View:
                 self._edit(replica, status)
             except (UnreadableFile, KindMismatch) as error:
                 self._refused = status.content, UnreadableFile(str(error))
-                self._report(str(error))
+                self._report(error)
                 return self._refused[1]
             self._readable.accept(status)
         # The file is good now: what is wrong with it from here on is news, be it the same.
@@ -357,10 +365,11 @@ class View:
             self._changes += 1
         return None
 
-    def _report(self, message: str) -> None:
-        if message != self._reported:
-            self._reported = message
-            logger.error("%s", message)
+    def _report(self, problem: TinySyncError, consolation: str = "") -> None:
+        """Log a problem, once, however it was met."""
+        if str(problem) != self._reported:
+            self._reported = str(problem)
+            logger.error("%s", f"{problem} {consolation}".rstrip())
 
     def _edit(self, replica: Replica, edit: Edited) -> None:
         values = edit.base_value, edit.file_value, self._vocabulary, self._path

@@ -110,7 +110,7 @@ class WholeFile:
         """Return nothing: there is no document."""
         return []
 
-    def save(self, replica: Replica) -> None:
+    def save(self, replica: Replica, *, received: bool = False) -> None:
         """Do nothing: the file is written already."""
 
     def flush(self, replica: Replica) -> None:
