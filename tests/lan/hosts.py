@@ -51,6 +51,10 @@ class Host:
         ip("-n", self._namespace, "addr", "flush", "dev", "eth0", "scope", "global")
         ip("-n", self._namespace, "addr", "add", f"{address}/24", "brd", "+", "dev", "eth0")
 
+    def switch_off_card(self) -> None:
+        """Nothing can be sent any more, although the address is still there."""
+        ip("-n", self._namespace, "link", "set", "eth0", "down")
+
     def unplug(self) -> None:
         ip("-n", self._switch, "link", "set", self._port, "down")
 

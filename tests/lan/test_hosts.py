@@ -74,3 +74,29 @@ def test_hosts_find_each_other_wherever_they_are(start):
     b.run("x['while a was off'] = 5")
     a.run(f"x = track({{}}, 'todo', folder={str(a.folder)!r}, sync=True)")
     has(a, **{"while a was off": 5})
+
+
+def test_an_address_that_goes_away_leaves_no_traceback_and_no_warning(start):
+    ours = Key.new()
+    a = start("a", "10.77.0.1", ours)
+    b = start("b", "10.77.0.2", ours)
+    a.run("import logging; logging.basicConfig()")
+    a.run("from tinysync.peer.common import common_peer; lan = common_peer.current()._finder._lan")
+    a.sync()
+    a.host.set_address("10.77.0.3")
+    wait_until(lambda: a.get("[*lan._networks]") == ["10.77.0.3"])
+    b.run("x['after'] = 1")
+    has(a, after=1)
+    assert (a.folder / "stderr").read_text() == ""
+
+
+def test_a_network_that_cannot_be_sent_to_is_reported_without_a_traceback(start):
+    a = start("a", "10.77.0.1", Key.new())
+    a.run("import logging; logging.basicConfig()")
+    a.run("from tinysync.peer.common import common_peer; lan = common_peer.current()._finder._lan")
+    wait_until(lambda: a.get("[*lan._networks]") == ["10.77.0.1"])
+    a.host.switch_off_card()
+    a.run("lan.begin_anew()")
+    told = "Cannot look for devices around 10.77.0.1: Network is unreachable; it is tried again"
+    wait_until(lambda: told in (a.folder / "stderr").read_text())
+    assert "Traceback" not in (a.folder / "stderr").read_text()

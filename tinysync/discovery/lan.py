@@ -6,11 +6,13 @@ import asyncio
 import contextlib
 import ipaddress
 import logging
+import re
 from typing import TYPE_CHECKING, Final
 
 from zeroconf import Error, IPVersion, ServiceStateChange
 from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
 
+from tinysync.discovery.complaints import complaints
 from tinysync.discovery.networks import own_addresses
 
 if TYPE_CHECKING:
@@ -33,6 +35,9 @@ LIFE_SECONDS: Final = 150
 RESOLVE_MILLISECONDS: Final = 3000
 RESOLVE_ATTEMPTS: Final = 3
 CLOSE_SECONDS: Final = 1.0
+_ALL: Final = "0.0.0.0"  # noqa: S104 - the address of the socket that hears all networks
+_SOCKET: Final = re.compile(r"\('([0-9.]+)', \d+\)")
+"""The address of a socket in what zeroconf says of it."""
 
 
 class _Network:
@@ -147,6 +152,7 @@ class Lan:
     async def run(self) -> None:
         """Announce and find until it is cancelled; then say goodbye."""
         repeated = asyncio.get_running_loop().time()
+        complaints.give_to(self._cannot_send)
         try:
             while True:
                 self._look.clear()
@@ -164,7 +170,10 @@ class Lan:
                     async with asyncio.timeout(LOOK_SECONDS):
                         await self._look.wait()
         finally:
-            await self._follow([], anew=False)
+            try:
+                await self._follow([], anew=False)
+            finally:
+                complaints.end()
 
     async def _follow(self, addresses: list[str], *, anew: bool) -> None:
         """Be in these networks, and in no others."""
@@ -187,6 +196,16 @@ class Lan:
         await asyncio.gather(*[network.close() for network in closing])
         for label in {label for network in closing for label in network.found}:
             self.is_gone(label)
+
+    def _cannot_send(self, said: str, error: OSError) -> None:
+        """Report that a network cannot be sent to, unless this machine has left it."""
+        found = _SOCKET.search(said)
+        address = found[1] if found is not None else _ALL
+        if address != _ALL and address not in own_addresses(self._host):
+            self._look.set()
+            return
+        around = f" around {address}" if address != _ALL else ""
+        self._report(f"Cannot look for devices{around}: {error.strerror or error}; it is tried again")
 
     def _report(self, message: str) -> None:
         """Say once what does not work, while it is tried again and again."""
