@@ -45,6 +45,6 @@ def pair_device(fingerprint: str, name: str, file: Path | None, as_json: bool) -
     option = f"--paired-in {file}" if file else "--paired"
     click.echo(f"{name} is allowed: {allowed}")
     click.echo(
-        f"That counts for 'tinysync mirror' and 'serve' with {option}, which let in nobody else. Where {name} is"
-        " run with a list, pair this device as well, with what 'tinysync fingerprint' prints here."
+        f"That counts for 'tinysync mirror' and 'serve' with {option}, which let in nobody else. If {name} has a"
+        " list, too, pair this device there: 'tinysync fingerprint' prints its digits here."
     )
