@@ -13,7 +13,7 @@ import pytest
 from tests.peer.devices import DEADLINE, wait_until
 from tinysync import InvalidAddress, Peer, StructureClosed, UsageError, track, tracker
 
-from .device import synced
+from .device import assert_equal, synced
 
 
 def is_free(url: str) -> bool:
@@ -190,6 +190,44 @@ def test_many_threads_close_at_once(pair):
     with ThreadPoolExecutor(len(closers)) as executor:
         for closing in [executor.submit(close) for close in closers]:
             closing.result(DEADLINE)
+
+
+def test_closing_is_not_kept_by_what_others_go_on_sending(device, tmp_path):
+    others = [device(listen="127.0.0.1:0", device=name) for name in ("laptop", "tablet")]
+    sources = [one.track({}) for one in others]
+    phones = [device(tmp_path, connect=[one.peer.url], device="phone") for one in others]
+    told, closed = [], threading.Event()
+
+    def write(source, name):
+        while not closed.is_set():
+            source[last := f"{name} {len(source)}"] = True
+            # The next one as soon as this one was taken, so that there is always more to come.
+            wait_until(lambda last=last: closed.is_set() or last in theirs)
+
+    def listen(change):
+        told.append(change)
+        # The other link, which another thread serves, has brought the next one.
+        wait_until(lambda: tracker(theirs)._replica.inbox._jobs or closed.is_set())
+
+    theirs = phones[0].track({}, callback=listen)
+    assert phones[1].track({}) is theirs
+    with ThreadPoolExecutor(2) as executor:
+        writing = [executor.submit(write, *one) for one in zip(sources, ("laptop", "tablet"), strict=True)]
+        try:
+            wait_until(lambda: len(told) > 10)
+            before = len(told)
+            tracker(theirs).close()
+            after, kept = len(told), len(theirs)
+        finally:
+            closed.set()
+        for one in writing:
+            one.result(DEADLINE)
+    # The one that was being applied, and one that may have come before the closing.
+    assert after <= before + 2
+    assert len(theirs) == kept < sum(map(len, sources))
+    again = phones[0].track({})
+    assert phones[1].track({}) is again
+    assert_equal(again, *sources)
 
 
 def test_an_exception_in_a_block_closes_the_peer(device):

@@ -23,12 +23,21 @@ logger = logging.getLogger("tinysync")
 class Inbox:
     """Jobs that wait until the structure is free and, with ``dispatch``, until the program's thread takes them.
 
-    Links put in one job at a time and wait for it, so the queue stays as short as there are links. ``name`` is the
+    Links put in one job at a time and wait for it, so the queue stays as short as there are links. While
+    ``is_held``, no job is begun: who closes the structure is not kept by links that go on and on. ``name`` is the
     structure's, for messages.
     """
 
-    def __init__(self, dispatch: Dispatch | None, lock: TransactionLock, name: str | None = None) -> None:
+    def __init__(
+        self,
+        dispatch: Dispatch | None,
+        lock: TransactionLock,
+        name: str | None = None,
+        *,
+        is_held: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.dispatch = dispatch
+        self._is_held = is_held
         self._name = name
         self._has_failed = False
         """Whether it was logged that ``dispatch`` raised."""
@@ -62,7 +71,7 @@ class Inbox:
 
     def call(self) -> None:
         """See to it that the waiting jobs are done; called whenever the structure became free."""
-        if not self._jobs or threading.get_ident() in self._draining:
+        if not self._jobs or self._is_held() or threading.get_ident() in self._draining:
             return
         if self._on_arrival is not None:
             self._on_arrival()
@@ -94,7 +103,7 @@ class Inbox:
             return
         self._draining.add(me)
         try:
-            while self._jobs and self._lock.try_acquire(taken):
+            while self._jobs and not self._is_held() and self._lock.try_acquire(taken):
                 self._do_next(taken)
         finally:
             self._draining.discard(me)
@@ -103,7 +112,7 @@ class Inbox:
         ended = None
         try:
             try:
-                if self._jobs:  # another thread may have been faster
+                if self._jobs and not self._is_held():  # another thread may have been faster
                     job, ended = self._jobs.popleft()
                     job()
             finally:

@@ -97,7 +97,7 @@ class Replica:
         self.changed: Changed | None = None
         """What changed since the last mark; None: there is no mark."""
         self.last_mark: Mark | None = None
-        self.inbox = Inbox(dispatch, self.lock, name)
+        self.inbox = Inbox(dispatch, self.lock, name, is_held=self._is_at_closing)
         self.known = KnownDevices(NOT_KEPT)
         """The other devices that have the structure."""
         self.sharing = Sharing(self)
@@ -550,6 +550,7 @@ class Replica:
     def close(self, reason: str = CLOSED) -> None:
         """Write what is to be written, leave the peers and give the files free.
 
+        What peers have sent and is not applied yet is not acknowledged: it comes again when the devices meet.
         ``reason`` is what those are told who write to it from then on.
         """
         closing = threading.Lock()
@@ -569,6 +570,7 @@ class Replica:
         finally:
             # One call of C, as an interrupt may come after any.
             closing.release()
+            self.inbox.call()
 
     def _close(self, reason: str) -> None:
         self.conflicts.close()
@@ -582,8 +584,12 @@ class Replica:
 
     def is_being_closed(self) -> bool:
         """Whether another thread is closing the structure, and does not wait for this one meanwhile."""
+        return self._is_at_closing() and not (self.lock.is_mine() or self.lock.is_calling_back)
+
+    def _is_at_closing(self) -> bool:
+        """Whether a thread is closing the structure."""
         closing = self._closing
-        return closing is not None and closing.locked() and not (self.lock.is_mine() or self.lock.is_calling_back)
+        return closing is not None and closing.locked()
 
     def wait_closed(self) -> None:
         """Wait until nobody is closing the structure."""
