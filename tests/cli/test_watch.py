@@ -9,7 +9,7 @@ import subprocess
 from contextlib import contextmanager
 
 from tinysync import Peer, track, tracker
-from tinysync.cli.changes import printer
+from tinysync.cli.changes import Printer
 from tinysync.cli.structures import Structure
 
 from .processes import command, here
@@ -87,8 +87,9 @@ def test_lines_for_people(place):
 
 def test_a_range_of_a_list_is_told_apart_from_its_path(place, capsys):
     structure = Structure("todo", place, ".yaml")
-    todo = track({"tasks": ["milk"]}, "todo", callback=printer(structure, as_json=True))
-    tracker(todo).on("**", printer(structure, as_json=False))
+    todo = track({"tasks": ["milk"]}, "todo", callback=Printer(structure, as_json=True))
+    people = Printer(structure, as_json=False)
+    tracker(todo).on("**", people)
     todo.tasks[1:1] = ["bread", "eggs"]
     del todo.tasks[::2]
     tracker(todo).close()

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from datetime import datetime
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
+from tinysync.cli.bursts import Burst
 from tinysync.cli.paths import path_text
 from tinysync.cli.reporting import console, print_json, shortened
+from tinysync.model import DeviceId
 from tinysync.tracker.stored import read_device
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
 
     from tinysync.cli.structures import Structure
     from tinysync.model import Change
@@ -21,25 +24,60 @@ if TYPE_CHECKING:
 _ENTRY_CALLS = {"__setitem__": "=", "__delitem__": "deleted", "setdefault": "="}
 
 
-def printer(
-    structure: Structure, *, as_json: bool, unread: Event | None = None
-) -> Callable[[Change | list[Change]], None]:
-    """Return a callback that prints changes; once nobody reads them any more, it sets ``unread`` instead."""
-    unread = unread or Event()
+class Printer:
+    """A callback that prints changes; once nobody reads them any more, it sets ``unread`` instead.
 
-    def show(changes: Any) -> None:
-        if unread.is_set():
+    For people, of many at once it prints the first ones. ``close`` it when no more will come.
+    """
+
+    def __init__(self, structure: Structure, *, as_json: bool, unread: Event | None = None) -> None:
+        self._structure = structure
+        self._as_json = as_json
+        self._unread = unread or Event()
+        self._burst = Burst(self._tell_rest)
+        self._own = DeviceId("")
+        """The id of this device, once it is known: it stays while the structure is open."""
+
+    def __call__(self, changes: Any) -> None:
+        """Print one change, or those of a transaction."""
+        if self._unread.is_set():
             return
-        try:
+        with self._noting_who_left():
             for change in changes if isinstance(changes, list) else [changes]:
-                if as_json:
-                    print_json(_for_programs(change, structure))
-                else:
-                    console().print(_for_people(change, structure))
-        except BrokenPipeError:
-            unread.set()
+                if self._as_json:
+                    print_json(_for_programs(change, self._structure))
+                elif self._burst.passes(who := self._who(change)):
+                    console().print(_for_people(change, self._beginning(who)))
 
-    return show
+    def close(self) -> None:
+        """Print how many more there were, if that was not told yet."""
+        self._burst.close()
+
+    @contextmanager
+    def _noting_who_left(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:
+            self._unread.set()
+
+    def _tell_rest(self, who: str, more: int) -> None:
+        if self._unread.is_set():
+            return
+        with self._noting_who_left():
+            what = f"... and {more:,} more change{'s' if more > 1 else ''}"
+            console().print(self._beginning(who).append(what, "dim"))
+
+    def _beginning(self, who: str) -> Text:
+        """Return how a line begins: when, where, by whom."""
+        when, file = f"{datetime.now().astimezone():%H:%M:%S}  ", self._structure.paths.readable.name
+        return Text.assemble((when, "dim"), (file, "bold"), "  ", (who, "cyan"), "  ")
+
+    def _who(self, change: Change) -> str:
+        if change.origin == "remote":
+            self._own = self._own or read_device(self._structure.paths)
+            if change.device == self._own:
+                return "a program here"
+        return {"file": "edited by hand", "local": "here"}.get(change.origin, change.device or "another device")
 
 
 def _entry(change: Change) -> tuple[list[Any], slice | None, bool]:
@@ -67,15 +105,9 @@ def _for_programs(change: Change, structure: Structure) -> dict[str, Any]:
     return told | ({"values": values} if values else {})
 
 
-def _for_people(change: Change, structure: Structure) -> Text:
+def _for_people(change: Change, line: Text) -> Text:
+    """Return a line with what changed after its beginning."""
     path, part, is_entry = _entry(change)
-    who = {"file": "edited by hand", "local": "here"}.get(change.origin, change.device or "another device")
-    if change.origin == "remote" and change.device == read_device(structure.paths):
-        who = "a program here"
-    file = structure.paths.readable.name
-    line = Text.assemble(
-        (f"{datetime.now().astimezone():%H:%M:%S}  ", "dim"), (file, "bold"), "  ", (who, "cyan"), "  "
-    )
     line.append(path_text(path), "green")
     if part is not None:
         bounds = [part.start, part.stop, *([] if part.step is None else [part.step])]

@@ -9,7 +9,7 @@ import click
 
 from tinysync.api import tracker
 from tinysync.cli.catching_up import bars_of
-from tinysync.cli.changes import printer
+from tinysync.cli.changes import Printer
 from tinysync.cli.conflicts import conflict_printer
 from tinysync.cli.linking import links_told
 from tinysync.cli.peering import peer_options
@@ -43,10 +43,12 @@ def mirror(files: tuple[Structure, ...], peering: PeerOptions, as_json: bool) ->
     with stoppable(), ExitStack() as stack:
         peer = stack.enter_context(peering.open())
         for file in files:
+            show = Printer(file, as_json=as_json)
+            stack.callback(show.close)
             structure = open_structure(
                 file,
                 peer,
-                callback=printer(file, as_json=as_json),
+                callback=show,
                 conflict_callback=conflict_printer(file, as_json=as_json),
             )
             stack.callback(tracker(structure).close)

@@ -9,7 +9,7 @@ from threading import Event
 import click
 
 from tinysync.api import tracker
-from tinysync.cli.changes import printer
+from tinysync.cli.changes import Printer
 from tinysync.cli.conflicts import conflict_printer
 from tinysync.cli.reporting import as_json, console, examples, print_json, print_text
 from tinysync.cli.running import until_stopped
@@ -37,9 +37,10 @@ def watch(structures: tuple[Structure, ...], pattern: str | None, as_json: bool)
     with ExitStack() as stack:
         for structure in watched:
             clash = conflict_printer(structure, as_json=as_json, pattern=pattern, unread=unread)
+            show = Printer(structure, as_json=as_json, unread=unread)
+            stack.callback(show.close)
             root = look_in(structure, conflict_callback=clash)
             stack.callback(tracker(root).close)
-            show = printer(structure, as_json=as_json, unread=unread)
             tracker(root).on("**" if pattern is None else pattern, show)
         names = [structure.paths.readable.name for structure in watched]
         if as_json:
