@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import threading
+import warnings
 
 import pytest
 
+from tests.peer.devices import wait_until
 from tests.tracker.opened import open_in
+from tinysync.errors import StorageError
 from tinysync.storage import atomic
 from tinysync.tracker.view import MEDIUM, SMALL
 
@@ -121,6 +125,33 @@ def test_many_changes_in_a_row_are_written_once(tmp_path, counted):
     again = open_in(tmp_path, {})
     assert again.root.n == 299
     again.close()
+
+
+@pytest.mark.parametrize("content", [{"a": 1}, MIDDLING, LARGE], ids=["small", "middling", "large"])
+def test_what_could_not_be_written_is_tried_again_and_each_trouble_is_reported_once(tmp_path, caplog, content):
+    file, in_the_way = tmp_path / "conf.yaml", tmp_path / ".conf.yaml.tmp"
+    with warnings.catch_warnings(record=True, action="default") as warned:
+        replica = open_in(tmp_path, content)
+        for trouble in (1, 2):
+            # Where the file is to be written before it gets its name.
+            in_the_way.mkdir()
+            (in_the_way / "something").touch()
+            for number in range(3):
+                replica.root["n"] = trouble, number
+            wait_until(lambda trouble=trouble: len(warned) + len(caplog.records) >= trouble)
+            replica.root["n"] = trouble
+            shutil.rmtree(in_the_way)
+            wait_until(lambda trouble=trouble: f"n: {trouble}\n" in file.read_text())
+            assert len(warned) + len(caplog.records) == trouble
+        told = [str(one.message) for one in warned] + caplog.messages
+        assert all(text.startswith(f"Could not write {file}: ") for text in told)
+        in_the_way.mkdir()
+        (in_the_way / "something").touch()
+        replica.root["n"] = 3
+        with pytest.raises(StorageError, match="Could not write"):
+            replica.close()
+        shutil.rmtree(in_the_way)
+    assert "n: 3\n" not in file.read_text()
 
 
 def test_what_is_not_written_yet_is_at_exit(tmp_path):

@@ -31,6 +31,7 @@ from tinysync.storage.oplog_contract import SNAPSHOT_KIND
 from tinysync.storage.readable import Edited, ReadableFile, Unreadable, Untouched, Written, refused
 from tinysync.storage.recovery import own_clients
 from tinysync.tracked.plain import plain
+from tinysync.tracker.trouble import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,6 +81,9 @@ class View:
         self._lock = lock
         self._device: DeviceId | None = None
         self._timer: threading.Timer | None = None
+        self._due_at = 0.0
+        """When the timer goes off."""
+        self._trouble = Trouble()
         self._changes = 0
         """The number of the last change."""
         self._saved = 0
@@ -170,10 +174,13 @@ class View:
         except DocumentInUse:
             self._save_later(replica)
         except StorageError as error:
-            if received:
+            is_news = self._failed(replica, error)
+            if received and is_news:
                 self._report(error, _IN_THE_LOG)
-            else:
-                warnings.warn(f"{error} {_IN_THE_LOG}", TinySyncWarning, stacklevel=2)
+            elif not received and (is_news or isinstance(error, UnreadableFile)):
+                # Without a registry, which knows what was warned of before, and not that it had ended.
+                text = f"{error} {_IN_THE_LOG}"
+                warnings.warn_explicit(text, TinySyncWarning, "tinysync", 0, module="tinysync")
         except BaseException:
             self._save_later(replica)
             raise
@@ -211,15 +218,25 @@ class View:
         self._note_written(self._changes)
         return True
 
-    def _save_later(self, replica: Replica) -> None:
+    def _save_later(self, replica: Replica, delay: float | None = None) -> None:
+        delay = max(WRITE_BEHIND, RESTS * self._took) if delay is None else delay
+        due_at = time.monotonic() + delay
+        if self._timer is not None and due_at < self._due_at:
+            self._cancel_timer()  # a change is not kept waiting by what failed before
         if self._timer is None and not self._closed:
-            delay = max(WRITE_BEHIND, RESTS * self._took)
             timer = threading.Timer(delay, self._save_behind, [replica])
             timer.daemon = True
             # An interpreter that is about to end begins no threads; all is written at exit.
             with suppress(RuntimeError):
                 timer.start()
-                self._timer = timer
+                self._timer, self._due_at = timer, due_at
+
+    def _failed(self, replica: Replica, error: StorageError) -> bool:
+        """Have the file written in a while, with the lock held; return whether what went wrong is to be told."""
+        delay = self._trouble.retry_after(error)
+        if delay is not None:
+            self._save_later(replica, delay)
+        return self._trouble.is_new(error)
 
     def _save_behind(self, replica: Replica) -> None:
         """Write the readable file from a copy, so that the program can go on meanwhile."""
@@ -250,12 +267,17 @@ class View:
             with replica.reading():
                 self._save_later(replica)
         except StorageError as error:
-            self._report(error, _IN_THE_LOG)
+            with replica.reading():
+                is_news = self._failed(replica, error)
+            if is_news:
+                self._report(error, _IN_THE_LOG)
         else:
             if not written:
                 self.meet_soon(replica)
 
     def _note_written(self, change: int) -> None:
+        self._trouble.over()
+        self._reported = ""
         self._saved = change
         self._written_at = time.monotonic()
         self._note_size()
@@ -299,6 +321,10 @@ class View:
             except DocumentInUse:
                 self._changes += 1
                 later = True
+            except StorageError as error:
+                later = False
+                if self._failed(replica, error):
+                    self._report(error)
             except TinySyncError as error:
                 self._report(error)
             if later and self._unsaved and not self._closed:
