@@ -30,6 +30,11 @@ class Coverage:
         written = sum(max(0, end - self.clocks.get(client, 0)) for client, end in other.clocks.items())
         return max(written, other.deleted - self.deleted, 0)
 
+    def joined(self, other: Coverage) -> Coverage:
+        """Return what a replica holds at least that holds both."""
+        ends = {client: max(end, self.clocks.get(client, 0)) for client, end in other.clocks.items()}
+        return Coverage({**self.clocks, **ends}, max(self.deleted, other.deleted))
+
     @property
     def size(self) -> int:
         """How many changes it holds."""
@@ -52,6 +57,9 @@ class Progress:
         """Return how much of both has arrived."""
         return Progress(self.done + other.done, self.total + other.total)
 
+    def __str__(self) -> str:
+        return f"{self.done / 1e6:.1f} of {self.total / 1e6:.1f} MB"
+
 
 @dataclass(frozen=True, slots=True)
 class KnownDevice:
@@ -65,7 +73,11 @@ class KnownDevice:
     """Where this device connects to, to reach it; None if it is the one that connects."""
     seen: datetime | None = None
     coverage: Coverage = field(default_factory=Coverage)
-    """What it has confirmed to hold in its op log."""
+    """What it has confirmed to hold in its op log, of what is here."""
+    told: Coverage = field(default_factory=Coverage)
+    """What it said to hold in its op log when it was met last, here or not; it does not say what is deleted."""
+    receiving: Progress | None = None
+    """How much had come of the much that this device lacked, while the rest has not come."""
     linked: bool = False
     """Whether this process has a link to it."""
     sessions: tuple[str, ...] = ()
@@ -74,6 +86,11 @@ class KnownDevice:
     """Whether it was found to hold something else although it has the same updates."""
     refused: str = ""
     """Why the two could not share the structure when they were linked last; empty: they could."""
+
+    @property
+    def held(self) -> Coverage:
+        """What it surely holds."""
+        return self.coverage.joined(self.told)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +106,15 @@ class DeviceStatus:
     refused: whether there is a link, and one of the two refuses the structure.
     unshared: whether there is a link, and the other device does not share the structure.
     last_seen: when it was last heard of (aware, UTC); now, while it is linked; None if it was never met.
-    pending: how many changes it has not confirmed: an entry written or removed is one.
+    pending: how many changes it has not confirmed: an entry written or removed is one. It holds what came from it.
+    missing: how many changes it said to hold, when it was met last, that this device lacks.
     acked: how many it has confirmed, of all that the structure's history holds.
     durable: it has confirmed all that is here, and holds it on its disk.
     synced: it is connected and has confirmed all that is here, and what it held when it was asked is here.
     reason: why it is not connected, or why it is refused, or was when the two met last, in words; else empty.
-    receiving: how much has come of the much that this device lacked when the two met, while it comes.
+      ``remarks`` adds what is missing.
+    receiving: how much has come of the much that this device lacked when the two met: while it comes, and when it
+      is not connected any more, until all has come, from this device or another.
     sending: how much that device has taken of the much that it lacked.
     """
 
@@ -113,6 +133,7 @@ class DeviceStatus:
     sending: Progress | None = None
     refused: bool = False
     unshared: bool = False
+    missing: int = 0
 
     @property
     def linked(self) -> bool:
@@ -122,12 +143,22 @@ class DeviceStatus:
     @property
     def state(self) -> str:
         """How far it is, in a word or two: in step, connected, not shared, refused, offline, or receiving 20%."""
-        ways = (("receiving", self.receiving), ("sending", self.sending))
+        ways = (("receiving", self.receiving if self.connected else None), ("sending", self.sending))
         if moving := [f"{way} {one.fraction:.0%}" for way, one in ways if one is not None]:
             return ", ".join(moving)
         words = {"in step": self.synced, "refused": self.refused, "not shared": self.unshared}
         words["connected"] = self.connected
         return next((word for word, holds in words.items() if holds), "offline")
+
+    @property
+    def remarks(self) -> str:
+        """The reason, and what this device lacks of what it holds, in words; empty if there is nothing to say."""
+        behind = ""
+        if not self.connected and self.receiving is not None:
+            behind = f"this device is behind: {self.receiving} received"
+        elif not self.connected and self.missing:
+            behind = f"this device is behind: it lacks {self.missing} changes"
+        return "; ".join(filter(None, (self.reason, behind)))
 
     def __str__(self) -> str:
         return _table([self])
@@ -140,7 +171,7 @@ class DeviceStatus:
             "now" if self.linked else seen,
             str(self.pending),
             "yes" if self.durable else "no",
-            self.reason,
+            self.remarks,
         )
 
 
@@ -153,8 +184,13 @@ class SyncStatus:
 
     @property
     def synced(self) -> bool:
-        """Whether there are other devices, and all of them are in step."""
+        """Whether there are other devices, all of them in step; not while this one is known to be behind."""
         return bool(self.devices) and all(device.synced for device in self.devices)
+
+    @property
+    def missing(self) -> int:
+        """How many changes this device is known to lack of what another one holds."""
+        return max((device.missing for device in self.devices), default=0)
 
     @property
     def durable(self) -> bool:
@@ -218,7 +254,7 @@ def _titled(title: str, devices: Sequence[DeviceStatus]) -> str:
 
 def status_of(known: KnownDevice, here: Coverage, *, reason: str) -> DeviceStatus:
     """Return the status of a device that is not connected."""
-    pending = known.coverage.lacking(here)
+    pending = known.held.lacking(here)
     return DeviceStatus(
         known.name,
         known.replica or None,
@@ -229,6 +265,8 @@ def status_of(known: KnownDevice, here: Coverage, *, reason: str) -> DeviceStatu
         acked=here.size - pending,
         durable=bool(known.replica) and not pending,
         reason=reason,
+        receiving=known.receiving,
+        missing=here.lacking(known.held),
     )
 
 
@@ -288,6 +326,7 @@ def _both(one: DeviceStatus, other: DeviceStatus) -> DeviceStatus:
         connected=one.connected or other.connected,
         last_seen=max((one.last_seen, other.last_seen), key=lambda seen: seen or _NEVER),
         pending=one.pending + other.pending,
+        missing=one.missing + other.missing,
         acked=one.acked + other.acked,
         durable=one.durable and other.durable,
         synced=one.synced and other.synced,

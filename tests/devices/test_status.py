@@ -526,7 +526,7 @@ def test_what_a_device_writes_before_it_leaves_is_not_pending_for_it(device, tmp
     tracker(theirs).close()
     wait_until(lambda: not confirmed(ours)[1])
     applied.set()
+    wait_until(lambda: ours == {"a": 1, "b": 2})
     wait_until(lambda: confirmed(ours) == ("phone", False, 0, True))
-    assert ours == {"a": 1, "b": 2}
     arrived.put(None)
     applying.join()

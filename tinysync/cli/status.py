@@ -138,7 +138,7 @@ def _row(device: DeviceStatus) -> tuple[Text | str, ...]:
         "now" if device.linked else ago(device.last_seen),
         Text(str(device.pending), "yellow" if device.pending else "dim"),
         Text("yes", "green") if device.durable else Text("no", "yellow"),
-        in_a_shell(device.reason),
+        in_a_shell(device.remarks),
     )
 
 
@@ -150,6 +150,7 @@ def _for_programs(structure: Structure, status: SyncStatus, open_in: list[int]) 
         "synced": status.synced,
         "durable": status.durable,
         "pending": status.pending,
+        "missing": status.missing,
         "devices": [
             asdict(device)
             | {

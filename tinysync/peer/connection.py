@@ -393,7 +393,21 @@ class Connection:
         opened = self.opened.get(document.name)
         if opened is not None:
             self._note(opened, coverage, linked=True)
+            if opened.has_all:
+                self._note_who_is_made_up_for(opened, coverage)
         self._changed()
+
+    def _note_who_is_made_up_for(self, opened: OpenDocument, here: Coverage) -> None:
+        """Remember of which other devices nothing is missing any more, that could not send all they had."""
+        for device in opened.document.known_devices():
+            if device.receiving is not None and device.replica != opened.replica and not here.lacking(device.held):
+                opened.document.note_device(replace(device, receiving=None))
+
+    def progressed(self, document: SharedDocument) -> None:
+        """Remember what the peer said to hold of a document, and how much of it has come."""
+        opened = self.opened.get(document.name)
+        if opened is not None:
+            self._note(opened, linked=True)
 
     def _note(self, opened: OpenDocument, coverage: Coverage | None = None, *, linked: bool) -> None:
         """Remember that the peer was here just now, and what it is known to hold."""
@@ -402,13 +416,19 @@ class Connection:
         # A copy of this device's own folder is no other device, until it turns out to hold something else.
         if opened.is_kept_elsewhere or (opened.replica and differs):
             known = {device.replica: device for device in opened.document.known_devices()}
-            before = known.get(opened.replica)
-            held = coverage or opened.confirmation.coverage or (before.coverage if before else None)
-            differs = differs or (before is not None and before.differs and name not in self._agreed)
-            device = replace(self.device(opened.replica, held), linked=linked, differs=differs)
+            before = known.get(opened.replica, KnownDevice(opened.replica))
+            device = replace(
+                self.device(opened.replica, coverage or opened.confirmation.coverage or before.coverage),
+                told=opened.told or before.told,
+                receiving=opened.receiving or (None if opened.has_all else before.receiving),
+                linked=linked,
+                differs=differs or (before.differs and name not in self._agreed),
+            )
             opened.document.note_device(device)
-            # Others see by the note who is linked, and a process that is killed writes none later.
-            self._save_soon(opened.document, at_once=linked and (before is None or not before.linked))
+            # Others see by the note who is linked, and a process that is killed writes none later: not what was
+            # missing, either.
+            news = not before.linked or device.told != before.told or (device.receiving and not before.receiving)
+            self._save_soon(opened.document, at_once=linked and bool(news))
 
     def compared(self, document: SharedDocument, error: DocumentsDiffer | None) -> None:
         """Note whether a document is the same as the peer's."""
@@ -561,6 +581,7 @@ class Connection:
         known = {device.replica: device for device in document.known_devices()}
         if kept_in := self.replicas.get(name):
             before = known.get(kept_in, KnownDevice(kept_in))
-            device = replace(self.device(kept_in, before.coverage), differs=before.differs)
-            document.note_device(replace(device, linked=linked, refused=str(self.refusals[name])))
+            device = replace(self.device(kept_in, before.coverage), told=before.told, receiving=before.receiving)
+            refused = str(self.refusals[name])
+            document.note_device(replace(device, differs=before.differs, linked=linked, refused=refused))
             self._save_soon(document, at_once=linked)

@@ -13,7 +13,7 @@ from tinysync.errors import BadUpdate
 from tinysync.model import Delivered, DeviceId, Outcome
 from tinysync.peer import comparing, confirming
 from tinysync.protocol.events import PartReceived, UpdatesReceived
-from tinysync.status import Progress
+from tinysync.status import Coverage, Progress
 from tinysync.transport.eventloop import in_thread
 
 if TYPE_CHECKING:
@@ -36,6 +36,9 @@ class Owner(comparing.Owner, confirming.Owner, Protocol):
 
     def pass_on(self, name: DocumentId, updates: list[bytes]) -> None:
         """Send updates on all other links."""
+
+    def progressed(self, document: SharedDocument) -> None:
+        """Remember what the peer said to hold, and how much of it has come."""
 
     def delivered(self) -> None:
         """Note that updates are in the op log, or that there is room for more."""
@@ -100,6 +103,8 @@ class OpenDocument:
         self._owner = owner
         self.receiving: Progress | None = None
         """How much of a long diff is in the op log, while it comes."""
+        self.told: Coverage | None = None
+        """What the peer said to hold in its op log when it asked last; None: it has not asked yet."""
         self._waiting: deque[UpdatesReceived | PartReceived] = deque()
         self._busy = False
         self.all_delivered = asyncio.Event()
@@ -183,8 +188,13 @@ class OpenDocument:
         self._begin(partial(self._answer, state_vector))
 
     async def _answer(self, state_vector: bytes) -> None:
-        updates = await in_thread(self.document.diff, state_vector, self._documents.takes_pieces)
+        def look() -> tuple[Coverage, list[bytes]]:
+            told = self.document.told(state_vector)
+            return told, self.document.diff(state_vector, self._documents.takes_pieces)
+
+        self.told, updates = await in_thread(look)
         if not self._closed:
+            self._owner.progressed(self.document)
             self._documents.answer_sync(self.document.name, updates)
             self._owner.pump()
 
@@ -341,6 +351,7 @@ class OpenDocument:
             # The peer has sent all it holds: what is parked still is parked there, too.
             self._incomplete = False
             self.answered = last.answers
+            self._owner.progressed(self.document)
             self._turns.over(self)
             if self._asks_again:
                 self._asks_again = False
@@ -359,6 +370,8 @@ class OpenDocument:
         done = sum(map(_bytes, batch)) + (self.receiving.done if self.receiving is not None else 0)
         self.receiving = Progress(done, done + last.left) if last.left else None
         self._documents.take(self.document.name, last.number)
+        self.confirmation.stir()
+        self._owner.progressed(self.document)
         self._owner.delivered()
 
 

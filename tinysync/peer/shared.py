@@ -57,6 +57,9 @@ class SharedDocument(Protocol):
     def state_vector(self) -> bytes:
         """Return the encoded state vector; may block while a transaction is open."""
 
+    def told(self, state_vector: bytes) -> Coverage:
+        """Return what a replica with this state vector holds at least; raises BadUpdate if it is none."""
+
     def diff(self, state_vector: bytes, in_pieces: bool = False) -> list[bytes]:
         """Return what a replica with this state vector lacks; may block. Raises BadUpdate if it is none.
 

@@ -6,13 +6,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tinysync.model import NOT_KEPT
-from tinysync.status import Coverage, DeviceStatus, KnownDevice, Progress, status_of
+from tinysync.status import DeviceStatus, KnownDevice, Progress, status_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from tinysync.model import DeviceId, DocumentId
     from tinysync.peer.connection import Connection
+    from tinysync.status import Coverage
 
 
 def linked_devices(
@@ -39,7 +40,7 @@ def linked_devices(
         had = [one for one in known if (one.name, one.fingerprint) == who and one.replica not in open_in]
         had.sort(key=lambda one: one.replica != device.replica)
         if had or connection.urls or connection.knows(name):
-            met = replace(device, replica=had[0].replica, coverage=had[0].coverage) if had else device
+            met = replace(had[0], address=device.address, seen=device.seen) if had else device
             found.append(_not_sharing(name, here, met, connection))
     return found
 
@@ -58,11 +59,11 @@ def _sharing(
     name: DocumentId, here: Coverage, known: Mapping[DeviceId, KnownDevice], connection: Connection
 ) -> DeviceStatus:
     opened = connection.opened[name]
-    confirmed = opened.confirmation.coverage
-    if confirmed is None:
-        confirmed = known[opened.replica].coverage if opened.replica in known else Coverage()
+    before = known.get(opened.replica, KnownDevice(opened.replica))
+    held = (opened.confirmation.coverage or before.coverage).joined(opened.told or before.told)
     whole = opened.confirmation.is_whole
-    pending = 0 if whole else confirmed.lacking(here)
+    pending = 0 if whole else held.lacking(here)
+    missing = here.lacking(held)
     difference = connection.differences.get(name)
     device = connection.device(opened.replica)
     sending = connection.session.documents.sending(name)
@@ -76,8 +77,9 @@ def _sharing(
         pending=pending,
         acked=here.size - pending,
         durable=whole and opened.is_kept_elsewhere,
-        synced=whole and opened.has_all and difference is None,
+        synced=whole and opened.has_all and not missing and difference is None,
         reason="" if difference is None else str(difference),
         receiving=opened.receiving,
         sending=None if sending is None else Progress(*sending),
+        missing=missing,
     )

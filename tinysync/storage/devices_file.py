@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tinysync.errors import UsageError
 from tinysync.model import DeviceId
-from tinysync.status import Coverage, KnownDevice
+from tinysync.status import Coverage, KnownDevice, Progress
 from tinysync.storage.atomic import replace_file
 from tinysync.storage.failures import storage_errors
 from tinysync.storage.lock import FileLock
@@ -176,16 +176,15 @@ def _time(device: KnownDevice) -> float:
 
 
 def _entry(device: KnownDevice) -> dict[str, Any]:
-    clocks = b"".join(
-        client.to_bytes(8, "big") + clock.to_bytes(4, "big") for client, clock in device.coverage.clocks.items()
-    )
     return {
         "name": device.name,
         "fingerprint": device.fingerprint,
         "address": device.address,
         "seen": _time(device),
-        "clocks": base64.b64encode(clocks).decode(),
+        "clocks": _packed(device.coverage.clocks),
         "deleted": device.coverage.deleted,
+        "told": _packed(device.told.clocks),
+        "receiving": device.receiving and [device.receiving.done, device.receiving.total],
         "sessions": list(device.sessions),
         "differs": device.differs,
         "refused": device.refused,
@@ -193,19 +192,30 @@ def _entry(device: KnownDevice) -> dict[str, Any]:
 
 
 def _known(replica: str, entry: dict[str, Any]) -> KnownDevice:
-    packed = base64.b64decode(entry["clocks"], validate=True)
-    clocks = {
-        int.from_bytes(packed[at : at + 8], "big"): int.from_bytes(packed[at + 8 : at + 12], "big")
-        for at in range(0, len(packed), 12)
-    }
+    receiving = entry.get("receiving")
     return KnownDevice(
         DeviceId(replica),
         str(entry["name"]),
         entry["fingerprint"],
         entry["address"],
         datetime.fromtimestamp(entry["seen"], UTC),
-        Coverage(clocks, int(entry["deleted"])),
+        Coverage(_unpacked(entry["clocks"]), int(entry["deleted"])),
+        Coverage(_unpacked(entry.get("told", ""))),
+        receiving and Progress(*map(int, receiving)),
         sessions=tuple(map(str, entry.get("sessions", ()))),
         differs=bool(entry.get("differs", False)),
         refused=str(entry.get("refused", "")),
     )
+
+
+def _packed(clocks: Mapping[int, int]) -> str:
+    packed = b"".join(client.to_bytes(8, "big") + clock.to_bytes(4, "big") for client, clock in clocks.items())
+    return base64.b64encode(packed).decode()
+
+
+def _unpacked(text: str) -> dict[int, int]:
+    packed = base64.b64decode(text, validate=True)
+    return {
+        int.from_bytes(packed[at : at + 8], "big"): int.from_bytes(packed[at + 8 : at + 12], "big")
+        for at in range(0, len(packed), 12)
+    }

@@ -7,6 +7,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
+from tinysync.crdt.check import check_state_vector
 from tinysync.crdt.portions import SMALL_UPDATE, parts_of_diff, portions
 from tinysync.crdt.seed import EPOCH
 from tinysync.errors import StructureClosed, UsageError
@@ -132,6 +133,10 @@ class Shared:
         """Return the document's encoded state vector; waits while a transaction is open."""
         with self._replica.reading():
             return self._replica.document.state_vector()
+
+    def told(self, state_vector: bytes) -> Coverage:
+        """Return what a replica with this state vector holds at least; raises BadUpdate if it is none."""
+        return Coverage(check_state_vector(state_vector))
 
     def diff(self, state_vector: bytes, in_pieces: bool = False) -> list[bytes]:
         """Return what a replica with this state vector lacks; raises BadUpdate if it is no state vector.

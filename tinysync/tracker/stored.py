@@ -90,7 +90,8 @@ class Stored:
 
         And the addresses where those that have it open now find nobody. ``here`` is what the document holds, if
         that is known already. Whether what a connected device held is here only the program knows that has the
-        link; here it counts as in step if it has confirmed everything.
+        link; here it counts as in step if it has confirmed everything, and nothing that it said to hold is
+        missing.
         """
         if here is None:
             here = self.document().coverage()
@@ -117,7 +118,11 @@ def _linked(device: KnownDevice, here: Coverage) -> DeviceStatus:
     status = status_of(device, here, reason=device.refused)
     if device.refused:
         return replace(status, refused=True)
-    return replace(status, connected=True, synced=not status.pending)
+    return replace(status, connected=True, synced=_in_step(status))
+
+
+def _in_step(device: DeviceStatus) -> bool:
+    return not device.pending and not device.missing and device.receiving is None
 
 
 def read_stored(name: str, paths: Paths) -> Stored:
