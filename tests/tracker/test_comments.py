@@ -126,6 +126,7 @@ def test_what_yaml_cannot_say_keeps_its_type(tmp_path):
     file.write_text("# prices\nprice: '1.10'  # in euros\nat: [1, 2]\nn: 1\n")
     replica.root.n = 2
     replica.root.price = Decimal("2.50")
+    replica.flush()
     assert file.read_text() == "# prices\nprice: '2.50'  # in euros\nat: [1, 2]\nn: 2\n"
     assert exact(replica.root) == exact({"price": Decimal("2.50"), "at": (1, 2), "n": 2})
     replica.close()
@@ -136,6 +137,7 @@ def test_a_file_that_was_lost_is_written_again_as_it_was(tmp_path, file, remains
     replica = open_in(tmp_path, {})
     file.unlink() if remains is None else file.write_text(remains)
     replica.root.name = "x"
+    replica.flush()
     assert file.read_text() == CONF.replace("demo    #", "x       #")
     replica.close()
     file.unlink() if remains is None else file.write_text(remains)

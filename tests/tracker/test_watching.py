@@ -21,6 +21,7 @@ from tests.tracker.opened import assert_in_agreement, exact, open_in
 from tinysync.crdt.values import MAX_DEPTH
 from tinysync.errors import StorageError, TinySyncWarning, UnreadableFile
 from tinysync.storage import watcher as watching
+from tinysync.storage.settling import looks_unfinished
 from tinysync.storage.watcher import watcher
 
 DEADLINE = 20.0
@@ -229,6 +230,49 @@ def test_a_file_that_is_written_slowly_is_taken_when_it_is_whole(tmp_path):
         assert [summary[2] for summary in heard.summary] == ["__setitem__"] * 2
 
 
+def test_half_of_a_file_that_ends_with_a_line_is_no_edit(tmp_path):
+    heard = Heard()
+    file = tmp_path / "conf.yaml"
+    file.write_text("a: 1\nb: 2\n# for later\nz: 3\n")
+    with opened(tmp_path, {}, callback=heard) as replica:
+        with file.open("w") as out:
+            out.write("a: 5\n")
+            out.flush()
+            time.sleep(3 * watching.TICK)
+            out.write("b: 6\n# for later\nz: 3\n")
+        heard.wait(2)
+        assert [summary[2] for summary in heard.summary] == ["__setitem__"] * 2
+        assert replica.root == {"a": 5, "b": 6, "z": 3}
+        assert file.read_text() == "a: 5\nb: 6\n# for later\nz: 3\n"
+
+
+def test_the_program_waits_for_an_editor_between_emptying_a_file_and_writing_it(tmp_path):
+    file = tmp_path / "conf.yaml"
+    with opened(tmp_path, {"a": 1, "b": 1}) as replica:
+        for kept in ("", "a: 2\n"):
+            with file.open("w") as out:
+                out.write(kept)
+                out.flush()
+                time.sleep(2 * watching.TICK)
+                replica.root.own = kept
+                assert file.read_text() == kept
+                out.write("a: 2\nb: 1\nhand: 1\n".removeprefix(kept))
+            wait_until(lambda: "hand" in replica.root)
+            wait_until(lambda: "own:" in file.read_text())
+            assert replica.root == {"a": 2, "b": 1, "hand": 1, "own": kept}
+            del replica.root["hand"], replica.root["own"]
+            replica.flush()
+
+
+def test_what_adds_or_changes_lines_looks_finished_and_what_has_fewer_does_not():
+    before = b"a: 1\nb: 2\nc: 3\n"
+    for whole in (before + b"d: 4\n", b"x: 1\n" + before, b"a: 1\nb: 2\nc: 5\n", b"a: 5\nb: 5\nc: 5\nd: 4\n"):
+        assert not looks_unfinished(whole, before)
+    for half in (b"", b"\n", b"a: 1\n", b"a: 5\nb: 5\n", before[:-1]):
+        assert looks_unfinished(half, before)
+    assert not looks_unfinished(b"a: 1\n", None)
+
+
 def test_a_symbolic_link_is_followed(tmp_path):
     (tmp_path / "there").mkdir()
     target = tmp_path / "there" / "real.yaml"
@@ -329,7 +373,7 @@ def test_a_dispatch_that_fails_is_logged_once_and_keeps_nothing_from_being_done(
         replica.flush()
         assert replica.root == {"a": 2, "b": 1, "c": 1}
         assert (tmp_path / "conf.yaml").read_text() == "a: 2\nb: 1\nc: 1\n"
-        (tmp_path / "conf.yaml").write_text("a: 3\n")
+        (tmp_path / "conf.yaml").write_text("a: 3\nb: 1\nc: 1\n")
         wait_until(lambda: replica.lock.jobs)
         taken.append(True)
         # The next chance: who changes the structure has it seen to when it is free again.

@@ -14,6 +14,7 @@ from tinysync.storage.failures import storage_errors
 from tinysync.storage.format import MAX_BYTES
 from tinysync.storage.json_format import JSON
 from tinysync.storage.regular import read_regular
+from tinysync.storage.settling import SETTLED, UNFINISHED, StillWritten, looks_unfinished
 from tinysync.storage.yaml_format import YAML
 
 if TYPE_CHECKING:
@@ -29,8 +30,8 @@ logger = logging.getLogger("tinysync")
 NOTED_BYTES: Final = 4096
 """A smaller file is written faster than it is noted that it need not be."""
 
-_SETTLING_SECONDS: Final = 0.05
-_SETTLING_ROUNDS: Final = 40
+_MOST_SECONDS: Final = 2.0
+"""Nobody waits longer for a file that is written again and again."""
 _ADVICE: Final = "See that the place is there, writable and not full."
 
 
@@ -95,15 +96,16 @@ class ReadableFile:
         self._most_bytes = MAX_BYTES if isinstance(file_format, (YAML, JSON)) else None
         """What is larger is written, but not read; None: that was said, or there is no such limit."""
 
-    def status(self) -> Status:
+    def status(self, *, patient: bool = True) -> Status:
         """Tell what became of the file since it was last written.
 
-        A file that was changed within the last twentieth of a second is waited for, because it may be half
-        written. Raise StorageError if it cannot be read, for another reason than its content.
+        A file that was changed a moment ago is waited for, because it may be half written: a twentieth of a
+        second, or one if it looks so. Then raise StillWritten instead if not ``patient``. Raise StorageError if it
+        cannot be read, for another reason than its content.
         """
         with storage_errors("read", self._path, "See that it is a file that this program may read."):
             self._base.read()
-            content = self._read_settled()
+            content = self._read_settled(patient=patient)
             if content is None:
                 return Missing()
             if self._is_unknown(content):
@@ -128,6 +130,14 @@ class ReadableFile:
                 self._refused = content, Unreadable(error)
         return True
 
+    def looks_unfinished(self) -> bool:
+        """Tell, from any thread, whether the file looks as if somebody had not written it to its end yet."""
+        try:
+            content = self._read()
+        except (OSError, StorageError):
+            return True
+        return content is None or (self._is_unknown(content) and looks_unfinished(content, self._base.text()))
+
     def accept(self, edit: Edited) -> None:
         """Note that an edit was taken: what it left in the file may be overwritten. Raise StorageError."""
         with storage_errors("note an edit of", self._path, _ADVICE):
@@ -148,14 +158,21 @@ class ReadableFile:
         with storage_errors("note what was written to", self._path, _ADVICE):
             self._base.note_shown(position)
 
-    def write(self, value: Any, merged: Edited | None = None, position: bytes | None = None) -> WriteOutcome:
+    def write(
+        self,
+        value: Any,
+        merged: Edited | None = None,
+        position: bytes | None = None,
+        *,
+        patient: bool = True,
+    ) -> WriteOutcome:
         """Make the file hold ``value``, unless it was edited by hand.
 
         ``position`` is the one in the op log that the value is of: so it is known, if the file takes long to
         write, that it need not be.
         Edited and Unreadable say that it was, and was left alone. An edit that has been carried over into
         ``value`` is given back as ``merged``, and only that edit may be overwritten. Raise StorageError if the
-        file could not be written; then it is as it was.
+        file could not be written; then it is as it was. What is half written is waited for, as by ``status``.
         """
         with storage_errors("write", self._path, _ADVICE):
             self._base.read()
@@ -167,7 +184,7 @@ class ReadableFile:
             while not replaced:
                 content = self._read()
                 if self._is_unknown(content):
-                    content = self._read_settled()
+                    content = self._read_settled(patient=patient)
                 if content is not None and self._is_unknown(content):
                     status = self._examine(content)
                     if not isinstance(status, Missing):
@@ -257,19 +274,22 @@ class ReadableFile:
     def _read(self) -> bytes | None:
         return read_regular(self._path)
 
-    def _read_settled(self) -> bytes | None:
+    def _read_settled(self, *, patient: bool) -> bytes | None:
         """Read the file; if somebody else is just writing it, once it is some time since the last change."""
         content = self._read()
-        for _ in range(_SETTLING_ROUNDS):
-            if not self._is_unknown(content):
-                break
+        give_up = time.monotonic() + _MOST_SECONDS
+        while content is not None and self._is_unknown(content) and time.monotonic() < give_up:
+            is_unfinished = looks_unfinished(content, self._base.text())
             try:
                 age = time.time() - self._path.stat().st_mtime
             except FileNotFoundError:
                 age = 0.0
-            if not 0 <= age < _SETTLING_SECONDS:
+            left = (UNFINISHED if is_unfinished else SETTLED) - age
+            if age < 0 or left <= 0:
                 break
-            time.sleep(_SETTLING_SECONDS - age)
+            if is_unfinished and not patient:
+                raise StillWritten
+            time.sleep(min(left, _MOST_SECONDS / 10))
             content = self._read()
         return content
 

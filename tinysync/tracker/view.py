@@ -30,6 +30,7 @@ from tinysync.storage.merge import apply_edits
 from tinysync.storage.oplog_contract import SNAPSHOT_KIND
 from tinysync.storage.readable import Edited, ReadableFile, Unreadable, Untouched, Written, refused
 from tinysync.storage.recovery import own_clients
+from tinysync.storage.settling import StillWritten
 from tinysync.tracked.plain import plain
 from tinysync.tracker.trouble import Trouble
 
@@ -170,8 +171,8 @@ class View:
             return
         try:
             with self._lock.held(MOMENT):
-                written = not self._log.news() and self._write(replica)
-        except DocumentInUse:
+                written = not self._log.news() and self._write(replica, patient=False)
+        except (DocumentInUse, StillWritten):
             self._save_later(replica)
         except StorageError as error:
             is_news = self._failed(replica, error)
@@ -201,14 +202,15 @@ class View:
             if refused is not None:
                 raise refused
 
-    def _write(self, replica: Replica) -> bool:
+    def _write(self, replica: Replica, *, patient: bool = True) -> bool:
         """Write the file, under the folder's lock; return False if it was edited and is to be taken in first.
 
-        Raises UnreadableFile, and leaves the file alone, if it does not parse or is of another kind.
+        Raises UnreadableFile, and leaves the file alone, if it does not parse or is of another kind; StillWritten
+        if it may be half written, unless ``patient``: then that is waited for.
         """
         if not self._unsaved:
             return True  # the thread that writes behind was faster
-        outcome = self._readable.write(replica.root, position=self._log.position())
+        outcome = self._readable.write(replica.root, position=self._log.position(), patient=patient)
         if isinstance(outcome, Unreadable):
             raise outcome.error
         if isinstance(outcome, Edited):
@@ -259,11 +261,12 @@ class View:
                         change, copy = self._changes, plain(replica.root)
                         position = self._log.position()
                 if written:
-                    written = isinstance(self._readable.write(copy, position=position), Written)
+                    outcome = self._readable.write(copy, position=position, patient=False)
+                    written = isinstance(outcome, Written)
                     self._took = time.monotonic() - self._written_at
                     if written:
                         self._note_written(change)
-        except DocumentInUse:
+        except (DocumentInUse, StillWritten):
             with replica.reading():
                 self._save_later(replica)
         except StorageError as error:
@@ -297,6 +300,10 @@ class View:
         except (OSError, StorageError):
             return True  # taking it in says why it cannot be read
 
+    def looks_unfinished(self) -> bool:
+        """Tell, from any thread, whether somebody may not have written the readable file to its end yet."""
+        return self._readable.looks_unfinished()
+
     def meet_soon(self, replica: Replica, *, edited: bool = True) -> None:
         """Have the structure take in what others wrote, as soon as it is free, in the thread that is for it.
 
@@ -316,9 +323,9 @@ class View:
             try:
                 if not edited:
                     self._take_in_others(replica)
-                elif self._meet(replica, MOMENT, write=not self._large) is not None:
+                elif self._meet(replica, MOMENT, write=not self._large, patient=False) is not None:
                     later = False  # until somebody corrects the file
-            except DocumentInUse:
+            except (DocumentInUse, StillWritten):
                 self._changes += 1
                 later = True
             except StorageError as error:
@@ -332,18 +339,20 @@ class View:
 
         replica.inbox.put(meet)
 
-    def _meet(self, replica: Replica, patience: float, *, write: bool) -> UnreadableFile | None:
+    def _meet(
+        self, replica: Replica, patience: float, *, write: bool, patient: bool = True
+    ) -> UnreadableFile | None:
         """Take in what other processes wrote, and hand edits, and then write the file.
 
-        Return why the file is left alone, if it is.
+        Return why the file is left alone, if it is; raises what ``_write`` does.
         """
         with self._lock.held(patience), self._together():
             self._take_in_others(replica)
             if self._closed:
                 return None
-            refused = self._take_in_edit(replica)
-            while write and refused is None and not self._write(replica):
-                refused = self._take_in_edit(replica)
+            refused = self._take_in_edit(replica, patient=patient)
+            while write and refused is None and not self._write(replica, patient=patient):
+                refused = self._take_in_edit(replica, patient=patient)
         return refused
 
     @contextmanager
@@ -369,9 +378,9 @@ class View:
         origin: Origin = "file" if record.kind == "file" else "remote"
         return origin, record.meta.get("device", self._device), record.kind == SNAPSHOT_KIND
 
-    def _take_in_edit(self, replica: Replica) -> UnreadableFile | None:
+    def _take_in_edit(self, replica: Replica, *, patient: bool = True) -> UnreadableFile | None:
         """Bring a hand edit into the structure; return why that cannot be done, once it was reported."""
-        status = self._readable.status()
+        status = self._readable.status(patient=patient)
         if isinstance(status, Unreadable):
             self._report(status.error, "What the program changes meanwhile is kept in the op log.")
             return status.error

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 import weakref
 from typing import TYPE_CHECKING, Final
 
 from tinysync.errors import StorageError
-from tinysync.storage.regular import check_regular
+from tinysync.storage.settling import UNFINISHED
 from tinysync.storage.watcher import watcher
 
 if TYPE_CHECKING:
@@ -28,10 +27,7 @@ Signature = tuple[int, int, int, int] | None
 logger = logging.getLogger("tinysync")
 
 SETTLED: Final = 0.1
-"""Seconds without a change after which a file is taken for written to its end."""
-
-UNFINISHED: Final = 1.0
-"""The same for a file that is missing, empty, or ends inside a line: somebody may well be writing it."""
+"""Seconds without a change after which a file is taken for written to its end, unless it does not look so."""
 
 
 class FileWatch:
@@ -49,6 +45,8 @@ class FileWatch:
         self._paths = paths
         self._handled = self._seen = signature(paths.readable)
         self._seen_at = 0.0
+        self._is_unfinished: bool | None = None
+        """Whether what was seen looks as if somebody was still writing it; None: it was not looked at yet."""
         self._bringing: threading.Thread | None = None
         self._gone = False
         watcher.add(self)
@@ -99,10 +97,14 @@ class FileWatch:
             self._seen = found
             return True, False
         if found != self._seen:
-            self._seen, self._seen_at = found, now
+            self._seen, self._seen_at, self._is_unfinished = found, now, None
             return False, False
         quiet = now - self._seen_at
-        if quiet < SETTLED or (quiet < UNFINISHED and not _ends_with_a_line(self._paths.readable)):
+        if quiet < SETTLED:
+            return False, False
+        if self._is_unfinished is None:
+            self._is_unfinished = self._view.looks_unfinished()
+        if self._is_unfinished and quiet < UNFINISHED:
             return False, False
         self._handled = found
         return True, found is None or self._view.was_edited()
@@ -140,13 +142,3 @@ def signature(path: Path) -> Signature:
     except OSError:
         return None
     return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
-
-
-def _ends_with_a_line(path: Path) -> bool:
-    try:
-        check_regular(path)
-        with path.open("rb") as file:
-            file.seek(-1, os.SEEK_END)
-            return file.read() == b"\n"
-    except (OSError, StorageError):
-        return False
