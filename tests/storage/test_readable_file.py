@@ -277,6 +277,22 @@ def test_the_notes_do_not_grow_without_bound(paths):
     assert status_after_restart(paths) == Untouched()
 
 
+@pytest.mark.parametrize("text", ["# mine\na: 1", "# mine\na: |+\n  1"])
+@pytest.mark.parametrize("left", [None, ""])
+def test_a_file_that_is_written_again_ends_with_a_newline(file, paths, text, left):
+    file.write({"a": 0})
+    edit(paths, text)
+    edited = file.status()
+    assert file.write(edited.file_value, edited) == Written()
+    assert paths.readable.read_text() == text
+    paths.readable.unlink() if left is None else edit(paths, left)
+    assert file.write(edited.file_value) == Written()
+    again = paths.readable.read_text()
+    assert again.startswith("# mine\na: ")
+    assert again.endswith("\n")
+    assert file.value() == edited.file_value
+
+
 def test_a_deleted_state_folder_is_noticed(file, paths):
     file.write({"a": 1})
     if sys.platform == "win32":

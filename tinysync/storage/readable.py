@@ -189,14 +189,18 @@ class ReadableFile:
                     status = self._examine(content)
                     if not isinstance(status, Missing):
                         return status
-                # A file that was deleted or emptied is written again as it was laid out.
-                layout = content if content and content.strip() else self._base.text()
+                layout = content if content and content.strip() else self._layout_before()
                 data = self._dump(value, layout)
                 replaced = self._replace(content, data)
             self._warn_if_large(len(data))
             if position is not None and len(data) > NOTED_BYTES:
                 self._base.note_shown(position)
         return Written()
+
+    def _layout_before(self) -> bytes | None:
+        """Return what says how a file that was deleted or emptied was laid out; its last line ends."""
+        text = self._base.text()
+        return text if text is None or text.endswith(b"\n") else text + b"\n"
 
     def _dump(self, value: Any, layout: bytes | None) -> bytes:
         try:
