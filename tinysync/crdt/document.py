@@ -105,14 +105,11 @@ class Document:
 
     def _begin_engine(self, engine: Engine, places: Places | None = None) -> None:
         self.engine = engine
-        self._parents = Parents(self._beyond, places)
+        self._parents = Parents(engine.diff, places)
         self._parents.own.add(engine.client_id)
         self.writes = Writes(self.own, self._parents, engine)
         self._digest: CellDigest | None = None
         _documents.add(self)
-
-    def _beyond(self, state_vector: bytes) -> bytes:
-        return self.engine.diff(state_vector)
 
     # --- opening and rebuilding ----------------------------------------------------------------------------
 
@@ -362,6 +359,7 @@ class Document:
         engine = Engine(new_client_id(max(self._renewal.highest, self.engine.client_id)))
         engine.apply([self.engine.diff()], self.engine.lists)
         self.engine = engine
+        self._parents.follow(engine.diff)
         self.writes = Writes(self.own, self._parents, engine)
         self._parents.own.add(engine.client_id)
         self._digest = None
@@ -508,6 +506,12 @@ class Document:
     def seeded_version(self) -> int | None:
         """Return the highest ``version=`` whose defaults the document has seen, or None if it has seen none."""
         return max((seed_version(client) for client in self.clocks() if client >= SEED_CLIENTS), default=None)
+
+    def give_up(self) -> None:
+        """Let go of the live structure at once, of a document that nobody needs any more: it is made of cycles."""
+        for node in self.nodes.values():
+            node.container = None
+        self._mirror = _Mirror()
 
     def view(self) -> Any:
         """Return the plain structure that the document shows, computed from the document alone."""

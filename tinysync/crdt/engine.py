@@ -46,6 +46,37 @@ class Applied:
     """The ranges of elements that the engine deleted, encoded, if they were asked for."""
 
 
+class _Observer:
+    """What the engine calls back: apart, as nothing that the engine holds on to may hold on to the engine.
+
+    Python cannot see through it, so it would never be collected.
+    """
+
+    __slots__ = ("applied", "notes_deleted", "updates")
+
+    def __init__(self) -> None:
+        self.updates: list[bytes] = []
+        """Those that were written here since the last commit."""
+        self.applied: Applied | None = None
+        """Where what is applied is noted, while it is."""
+        self.notes_deleted = False
+
+    def collect(self, event: Any) -> None:
+        if self.applied is None:
+            self.updates.append(event.update)
+        else:
+            self.applied.events += 1
+            if self.notes_deleted:
+                self.applied.deleted.append(event.delete_set)
+
+    def delta_collector(self, list_id: str) -> Callable[[Any], None]:
+        def collect(event: Any) -> None:
+            if self.applied is not None:
+                self.applied.deltas.append((list_id, event.delta))
+
+        return collect
+
+
 class HalfApplied(BadUpdate):
     """The engine refused an update, but part of it may be in: the document must be rebuilt."""
 
@@ -60,19 +91,17 @@ class Engine:
     def __init__(self, client_id: int, state: bytes = b"", lists: Iterable[str] = ()) -> None:
         self.client_id = client_id
         self._doc = yrs.Doc(client_id, None, None)
-        self._updates: list[bytes] = []
+        self._observer = _Observer()
         self._inserted = 0
         self._arrays: dict[str, Any] = {}
         self._array_subscriptions: list[Any] = []
-        self._applied: Applied | None = None
-        self._notes_deleted = False
         self._changes: set[tuple[str, str]] | None = None
         self.txn: Any = self._doc.create_transaction()
         self.maps: dict[str, Any] = {name: self._doc.get_or_insert_map(self.txn, name) for name in MAP_ROOTS}
         if state:
             self._begin_with(state)
         self.end()
-        self._subscription = self._doc.observe(self._collect)
+        self._subscription = self._doc.observe(self._observer.collect)
         self._watch(lists)
 
     def _begin_with(self, state: bytes) -> None:
@@ -81,14 +110,6 @@ class Engine:
             self._doc.apply_update(self.txn, state)
         except Exception as error:
             raise HalfApplied(f"the engine refused an update: {error}") from error
-
-    def _collect(self, event: Any) -> None:
-        if self._applied is None:
-            self._updates.append(event.update)
-        else:
-            self._applied.events += 1
-            if self._notes_deleted:
-                self._applied.deleted.append(event.delete_set)
 
     def end(self) -> None:
         """Close the transaction."""
@@ -113,7 +134,8 @@ class Engine:
     def commit(self) -> list[bytes]:
         """Close the transaction and return the updates written since the last commit."""
         self.end()
-        updates, self._updates = self._updates, []
+        observer = self._observer
+        updates, observer.updates = observer.updates, []
         return updates
 
     def put(self, root: str, key: str, cell: Any) -> None:
@@ -228,15 +250,8 @@ class Engine:
             array = self._doc.get_or_insert_array(self.txn, LIST_PREFIX + list_id)
             self._arrays[list_id] = array
             # An update does not say which list it deletes from, so every list is observed all the time.
-            self._array_subscriptions.append(array.observe(self._delta_collector(list_id)))
+            self._array_subscriptions.append(array.observe(self._observer.delta_collector(list_id)))
         return array
-
-    def _delta_collector(self, list_id: str) -> Callable[[Any], None]:
-        def collect(event: Any) -> None:
-            if self._applied is not None:
-                self._applied.deltas.append((list_id, event.delta))
-
-        return collect
 
     # --- exchange ------------------------------------------------------------------------------------------
 
@@ -261,8 +276,8 @@ class Engine:
         EngineFailure if it panics.
         """
         self._watch(new_lists)
-        self._notes_deleted = note_deleted
-        applied = self._applied = Applied()
+        self._observer.notes_deleted = note_deleted
+        applied = self._observer.applied = Applied()
         subscriptions = [self.maps[name].observe(_cell_collector(applied.cells[name])) for name in CELL_ROOTS]
         try:
             for batch in _batches(updates):
@@ -279,7 +294,7 @@ class Engine:
                 raise EngineFailure(f"the CRDT engine panicked on an update: {error}") from error
             raise
         finally:
-            self._applied = None
+            self._observer.applied = None
             for subscription in subscriptions:
                 subscription.drop()
             if self._changes is not None:

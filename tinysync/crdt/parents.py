@@ -92,6 +92,10 @@ class Parents:
         self.seen: list[SeenEntry] | None = None
         """The entries that are written by the updates that are sorted out; None: nobody wants to know."""
 
+    def follow(self, diff: Callable[[bytes], bytes]) -> None:
+        """Go on with another engine that holds the same."""
+        self._diff = diff
+
     def sort_out(self, updates: dict[bytes, UpdateInfo], refused: Container[bytes] = ()) -> list[bytes]:
         """Note where the blocks of updates lie that are applied next; take those out that do not fit the document.
 

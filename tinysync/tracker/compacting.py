@@ -109,8 +109,13 @@ class Compacting:
             write = self._log.begin_compaction()
             (update,) = replica.document.diff()
         self._least = SHARE * len(update)
-        # Not of the structure's own document, which must not be held up: nobody waits for another one.
-        prepared = scratch(replica.kind, [update]).prepare() if len(update) >= MIN_BYTES else None
+        prepared = None
+        if len(update) >= MIN_BYTES:
+            # Not of the structure's own document, which must not be held up: nobody waits for another one.
+            document = scratch(replica.kind, [update])
+            prepared = document.prepare()
+            document.give_up()
+            del document
         written = self._patiently(lambda: self._write(write, update, prepared))
         if written is None:
             return
