@@ -125,10 +125,9 @@ def _keep_past(folder: Path, contents: Contents, retention: Retention | None, no
     if retention is None:
         return Chain()
     known = _known(folder, contents)
-    payloads = [encode_op(record) for _, record in known.loose]
     sizes = [(folder / name).stat().st_size for name in known.files]
     times = [(last_time(name), size) for name, size in zip(known.files, sizes, strict=True)]
-    times += [(entry[1].time_ms, len(payload)) for entry, payload in zip(known.loose, payloads, strict=True)]
+    times += [(record.time_ms, len(encode_op(record))) for _, record in known.loose]
     gone = too_old(times, retention, now_ms)
     gone_files, gone_loose = min(gone, len(known.files)), max(0, gone - len(known.files))
     if gone == len(times):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tinysync.errors import StorageError
 from tinysync.storage.atomic import replace_file
 from tinysync.storage.oplog_contract import State
-from tinysync.storage.records import decode_op, frame, header, pack, scan, unpack
+from tinysync.storage.records import decode_op, pack, scan, unpack, whole_file
 from tinysync.storage.versions import MARK, versioned
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def _parts(name: str) -> tuple[int, int]:
 def write_past(folder: Path, first: int, newest_ms: int, payloads: list[bytes]) -> str:
     """Write records, the first with its version ``first`` written down; return the file's name."""
     name = f"{first:012x}-{max(newest_ms, 0):012x}-{secrets.token_hex(4)}{PAST_SUFFIX}"
-    replace_file(folder / name, header(PAST_MAGIC) + b"".join(map(frame, payloads)), "disk")
+    replace_file(folder / name, whole_file(PAST_MAGIC, payloads), "disk")
     return name
 
 
@@ -104,7 +104,7 @@ def read_past(path: Path) -> list[tuple[int, OpRecord]]:
 
 def write_base(folder: Path, state: State) -> str:
     """Write the state with which a chain begins; return the file's name."""
-    data = header(BASE_MAGIC) + b"".join(map(frame, [pack([state.version]), *map(pack, state.updates)]))
+    data = whole_file(BASE_MAGIC, [pack([state.version]), *map(pack, state.updates)])
     name = f"base-{blake2b(data, digest_size=16).hexdigest()}{PAST_SUFFIX}"
     replace_file(folder / name, data, "disk")
     return name

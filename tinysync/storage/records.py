@@ -10,11 +10,14 @@ from __future__ import annotations
 import struct
 import zlib
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgpack
 
 from tinysync.errors import StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 OPS_MAGIC: Final = b"tsynOPS"
 SNAPSHOT_MAGIC: Final = b"tsynSNP"
@@ -67,13 +70,25 @@ def header(magic: bytes) -> bytes:
 
 def frame(payload: bytes) -> bytes:
     """Return a payload as a record."""
+    return _head(payload) + payload
+
+
+def whole_file(magic: bytes, payloads: Iterable[bytes]) -> bytes:
+    """Return a file with these records. They may be large: none is copied more than once."""
+    parts = [header(magic)]
+    for payload in payloads:
+        parts += (_head(payload), payload)
+    return b"".join(parts)
+
+
+def _head(payload: bytes) -> bytes:
     if len(payload) > _MAX_PAYLOAD:
         raise StorageError(
             f"A single change of {len(payload):,} bytes is too large to be stored (the limit is"
             f" {_MAX_PAYLOAD:,}); make it in several steps."
         )
     length = len(payload).to_bytes(4, "little")
-    return _FRAME.pack(len(payload), zlib.crc32(payload, zlib.crc32(length))) + payload
+    return _FRAME.pack(len(payload), zlib.crc32(payload, zlib.crc32(length)))
 
 
 def scan(data: bytes, magic: bytes, place: object) -> Scan:

@@ -28,6 +28,7 @@ from tinysync.storage.records import (
     pack,
     scan,
     unpack,
+    whole_file,
 )
 from tinysync.storage.versions import versioned
 
@@ -132,7 +133,7 @@ def encode_snapshot(update: bytes, replaced: Contents, time_ms: int, chain: Chai
     parts = [pack([sorted(replaced.names), time_ms]), pack(update)]
     own = sorted(own_clients(replaced.records))[-MOST_OWN:]
     parts.append(pack([replaced.version, chain.packed(), replaced.ends, own]))
-    return header(SNAPSHOT_MAGIC) + b"".join(map(frame, parts))
+    return whole_file(SNAPSHOT_MAGIC, parts)
 
 
 def session_of(name: str) -> str:
