@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -23,34 +21,6 @@ from .processes import command, printed
 def commands():
     context = click.Context(tinysync)
     return [*tinysync.list_commands(context), "key new", "key enter", "key show"]
-
-
-@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
-def test_bash_completes_commands_and_names(place):
-    tracker(track({}, "todo")).close()
-    program = place / "bin" / "tinysync"
-    program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\nexec {shlex.join(command())} "$@"\n')
-    program.chmod(0o755)
-    script = (
-        'eval "$(tinysync completion bash)"\n'
-        "complete -p tinysync\n"
-        'complete_words() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=();'
-        " _tinysync_completion tinysync;"
-        ' echo "${COMPREPLY[*]}"; }\n'
-        "complete_words tinysync stat\n"
-        "complete_words tinysync log to\n"
-    )
-    result = subprocess.run(
-        ["bash", "--norc", "-c", script],
-        capture_output=True,
-        encoding="utf-8",
-        timeout=60,
-        env=os.environ | {"PATH": f"{program.parent}:{os.environ['PATH']}"},
-        check=True,
-    )
-    assert result.stdout.splitlines()[1:] == ["status", "todo"], result
-    assert "_tinysync_completion tinysync" in result.stdout.splitlines()[0]
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

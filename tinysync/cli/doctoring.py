@@ -10,13 +10,16 @@ import click
 from rich.text import Text
 
 from tinysync.api import tracker
+from tinysync.cli.offering import folders
 from tinysync.cli.reporting import FOUND, as_json, console, examples, print_json
-from tinysync.cli.structures import FORMATS, Structure, find, look_in, structures_in
+from tinysync.cli.structures import FORMATS, Structure, find, look_in, names_here, structures_in
 from tinysync.doctor import Patient, compare, examine
 from tinysync.errors import TinySyncError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from click.shell_completion import CompletionItem
 
     from tinysync.doctor import Finding
 
@@ -25,12 +28,17 @@ _ROUNDS: Final = 3
 _STYLES: Final = {"error": "bold red", "warning": "yellow", "note": "dim"}
 
 
+def _offered(context: click.Context, parameter: click.Parameter, typed: str) -> list[CompletionItem]:
+    del context, parameter
+    return [*names_here(typed), folders(typed)]
+
+
 @click.command(
     "doctor",
     short_help="Find out what is wrong with the files, and repair it.",
     epilog=examples("doctor", "doctor todo --repair", "doctor ~/laptop /media/backup/laptop"),
 )
-@click.argument("places", metavar="[NAME|FOLDER]...", nargs=-1)
+@click.argument("places", metavar="[NAME|FOLDER]...", nargs=-1, shell_complete=_offered)
 @click.option("--repair", is_flag=True, help="Put right what can be without losing anything.")
 @as_json
 @click.pass_context

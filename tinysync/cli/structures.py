@@ -13,6 +13,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from tinysync.api import track
+from tinysync.cli.offering import folders, places
 from tinysync.errors import InvalidName, StorageError, UsageError
 from tinysync.model import History
 from tinysync.storage.json_format import JSON
@@ -77,10 +78,20 @@ class StructureType(_ParamType):
         return value if isinstance(value, Structure) else find(value, new=self._new)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """Offer the names of this folder, or files where none fits."""
+        """Offer the names of this folder, files that may become structures where none fits, and folders."""
         del ctx, param
-        names = [structure.name for structure in structures_in(Path()) if structure.name.startswith(incomplete)]
-        return [CompletionItem(name) for name in names] or [CompletionItem(incomplete, type="file")]
+        names = names_here(incomplete)
+        if names and not self._new:
+            return [*names, folders(incomplete)]
+        shown = {Path(f"{item.value}{ending}") for item in names for ending in FORMATS}
+        files = [path for path, place in places(incomplete) if place.suffix in FORMATS and place.is_file()]
+        return [*names, *(CompletionItem(path) for path in files if Path(path) not in shown), folders(incomplete)]
+
+
+def names_here(typed: str) -> list[CompletionItem]:
+    """Return the structures of this folder whose names begin as typed, to be offered."""
+    names = [structure.name for structure in structures_in(Path())]
+    return [CompletionItem(name) for name in names if name.startswith(typed)]
 
 
 structure_argument = click.argument("structure", metavar="NAME", type=StructureType())
