@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from tests.cli.processes import printed
 from tests.devices.processes import DeviceProcess
 from tests.peer.devices import DEADLINE, wait_until
 from tinysync import Peer, StructureClosed, SyncTimeout, UsageError, track, tracker
@@ -463,8 +464,34 @@ def test_another_process_in_the_same_folder_is_no_other_device(device, tmp_path)
         other.track("{}", connect=[laptop.peer.url], device="other")
         other.run("x.a = 1")
         other.sync()
-        assert other.get("[(one.name, one.durable) for one in tracker(x).status().devices]") == [["laptop", False]]
-        assert not tracker(ours).status().durable
+        assert other.get("[one.name for one in tracker(x).status().devices + peer.status().devices]") == []
+        assert ours.a == 1
+        status = tracker(ours).status()
+        assert (status.devices, status.synced, status.durable, status.pending) == ((), False, False, 0)
+        assert laptop.peer.status().devices == ()
+        assert "no other devices were met" in printed("status", tmp_path / "todo.yaml")
+        # With its structure closed, the process is as little another device.
+        other.run("tracker(x).close()")
+        wait_until(lambda: not any(link.opened for link in laptop.peer._connections))
+        assert tracker(ours).status().devices == laptop.peer.status().devices == ()
+    finally:
+        other.kill()
+
+
+def test_a_device_that_is_linked_to_two_processes_of_a_folder_tells_of_that_folder_once(device, tmp_path):
+    laptop = device(tmp_path / "laptop", listen="127.0.0.1:0", device="laptop")
+    ours = laptop.track({})
+    phone = device(tmp_path / "phone", listen="127.0.0.1:0", connect=[laptop.peer.url], device="phone")
+    theirs = phone.track({})
+    other = DeviceProcess(tmp_path / "laptop")
+    try:
+        other.track("{}", connect=[laptop.peer.url, phone.peer.url], device="laptop")
+        other.run("x.a = 1")
+        other.sync()
+        synced(theirs)
+        assert [(one.name, one.durable) for one in tracker(theirs).status().devices] == [("laptop", True)]
+        assert other.get("[(one.name, one.durable) for one in tracker(x).status().devices]") == [["phone", True]]
+        wait_until(lambda: only(tracker(ours).status()).durable)
     finally:
         other.kill()
 
@@ -475,7 +502,7 @@ def test_two_peers_of_one_structure_that_link_to_each_other_are_no_other_device(
     ours = laptop.track({})
     assert again.track({}) is ours
     synced(ours)
-    assert not tracker(ours).status().durable
+    assert tracker(ours).status().devices == ()
 
 
 def test_an_address_that_leads_back(device, caplog):

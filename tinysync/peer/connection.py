@@ -192,6 +192,12 @@ class Connection:
         """Tell whether the other end has said something about a document."""
         return any(name in told for told in (self.opened, self.refusals, self.failures))
 
+    def is_of_this_folder(self, name: DocumentId) -> bool:
+        """Tell whether the other end keeps a document in the folder that this side does: it is no other device."""
+        document, kept_in = self._documents.get(name), self.replicas.get(name)
+        # One that holds something else is told about, whatever it is.
+        return document is not None and kept_in == document.replica != NOT_KEPT and name not in self.differences
+
     # --- frames --------------------------------------------------------------------------------------------
 
     async def run(self) -> None:

@@ -465,7 +465,11 @@ class Peer:
 
     def _without_structures(self) -> tuple[DeviceStatus, ...]:
         """Return who is linked, and where nobody is, as if no structures were shared."""
-        devices = [connection.device(NOT_KEPT) for connection in self._connections if connection.is_ready]
+        devices = [
+            connection.device(NOT_KEPT)
+            for connection in self._connections
+            if connection.is_ready and not any(map(connection.is_of_this_folder, self._documents))
+        ]
         linked = [
             replace(
                 status_of(device, Coverage(), reason="no structures are shared"), connected=True, unshared=True

@@ -24,10 +24,11 @@ def linked_devices(
 ) -> list[DeviceStatus]:
     """Return the status of the devices that are linked and have, had or should have a document.
 
-    ``here`` is what it holds on this device, and has been published.
+    ``here`` is what it holds on this device, and has been published. Another process that has it open in the same
+    folder is no other device.
     """
     by_id = {device.replica: device for device in known}
-    ready = [connection for connection in connections if connection.is_ready]
+    ready = [one for one in connections if one.is_ready and not one.is_of_this_folder(name)]
     open_in = {connection.opened[name].replica for connection in ready if name in connection.opened}
     found = []
     for connection in ready:

@@ -366,7 +366,8 @@ class Tracker:
         Its ``devices`` has an entry for each device that is connected, that a ``connect`` address leads to, or
         that was linked before: what each has confirmed to hold in its op log is remembered over restarts, so that
         ``pending`` and ``durable`` are known while it is offline, too. (After a crash more may count as pending
-        than is, until the devices meet.) Raises TransactionBusy if another asyncio task has a transaction open.
+        than is, until the devices meet.) Another process that has it open in the same folder is no other device.
+        Raises TransactionBusy if another asyncio task has a transaction open.
         """
         return self._replica.sharing.status()
 
