@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from tests.peer.devices import DEADLINE, wait_until
-from tinysync import InvalidValue, StructureClosed, UnsupportedValue, track, tracker
+from tinysync import InvalidValue, StructureClosed, UnsupportedValue, UsageError, track, tracker
 
 from .device import synced
 
@@ -93,11 +93,17 @@ def test_events(pair):
 def test_what_cannot_be_shown_is_refused_and_changes_nothing():
     presence = tracker(track({}, persist=False)).presence
     presence["at"] = [1]
-    for wrong in (object(), {1, 2}, (1,), float("nan"), b"x", {1: 2}, "\ud800"):
-        with pytest.raises(UnsupportedValue):
+    for wrong in (object(), {1, 2}, (1,), float("nan"), b"x", {1: 2}, "\ud800", [[(1,)]]):
+        with pytest.raises(UnsupportedValue, match=r"presence\['x'\]") as caught:
             presence["x"] = wrong
-    with pytest.raises(UnsupportedValue):
+        assert "'at'" not in str(caught.value)
+    with pytest.raises(UnsupportedValue, match=r"presence\['wrong'\] .*set"):
+        presence.update(right=1, wrong=set())
+    with pytest.raises(UnsupportedValue, match="1 cannot be a key of presence, whose keys are str"):
         presence[1] = 2
+    with pytest.raises(UnsupportedValue) as caught:
+        presence["x"] = (1,) * 10_000
+    assert len(str(caught.value)) < 300
     with pytest.raises(InvalidValue, match="bytes"):
         presence["x"] = "x" * 3000
     with pytest.raises(KeyError):
@@ -105,6 +111,19 @@ def test_what_cannot_be_shown_is_refused_and_changes_nothing():
     presence["at"].append(2)
     assert dict(presence) == {"at": [1]}
     assert presence.others == ()
+
+
+def test_it_is_updated_in_place_as_a_dict_is():
+    structure = track({}, persist=False)
+    presence = shown = tracker(structure).presence
+    presence["at"] = 1
+    presence |= {"at": 2, "colour": "red"}
+    assert presence is shown
+    tracker(structure).presence |= [("at", 3)]
+    assert dict(shown) == {"at": 3, "colour": "red"}
+    with pytest.raises(UsageError, match="update"):
+        tracker(structure).presence = {"at": 4}
+    assert dict(shown) == {"at": 3, "colour": "red"}
 
 
 def test_nothing_of_it_is_stored(tmp_path):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import reprlib
 import secrets
 import threading
 import time
 from collections.abc import MutableMapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from tinysync.errors import InvalidValue, StructureClosed, UnsupportedValue
 from tinysync.protocol.limits import Limits
@@ -16,7 +17,7 @@ from tinysync.protocol.presence import PresenceStates, encode_state
 from tinysync.tracker.status_watch import StatusWatch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from tinysync.protocol.presence import Heard
     from tinysync.tracker.replica import Replica
@@ -97,6 +98,11 @@ class Presence(MutableMapping[str, Any]):
         with self._guard:
             self._show({**self._own, **dict(*args, **kwargs)})
 
+    def __ior__(self, other: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> Self:
+        """Show several values at once, as ``update`` does."""
+        self.update(other)
+        return self
+
     @property
     def others(self) -> tuple[Present, ...]:
         """Return the other devices that are there, in the order of their names."""
@@ -175,17 +181,27 @@ class Presence(MutableMapping[str, Any]):
 
 def _checked(own: dict[str, Any]) -> dict[str, Any]:
     """Return a copy of what is to be shown, if it can be."""
-    try:
-        text = encode_state(own)
-        copy: dict[str, Any] = json.loads(text)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise UnsupportedValue(f"presence can hold what JSON can say, in a dict with str keys: {error}") from None
-    if copy != own or not all(isinstance(key, str) for key in own):
-        raise UnsupportedValue(f"presence can hold what JSON can say as it is, not {own!r}")
-    room = Limits().max_presence - 2 * Limits().max_device_name * 6
-    if len(text) > room:
-        raise InvalidValue(f"presence takes {len(text)} bytes as JSON; at most {room} are possible")
+    copy: dict[str, Any] = {}
+    for key, value in own.items():
+        if not isinstance(key, str):
+            raise UnsupportedValue(f"{reprlib.repr(key)} cannot be a key of presence, whose keys are str")
+        try:
+            copy |= json.loads(encode_state({key: value}))
+        except (TypeError, ValueError, RecursionError) as error:
+            raise _unsupported(key, str(error)) from None
+        if copy.get(key) != value:
+            raise _unsupported(key, f"the others would see {reprlib.repr(value)} as {reprlib.repr(copy.get(key))}")
+    size, room = len(encode_state(own)), Limits().max_presence - 2 * Limits().max_device_name * 6
+    if size > room:
+        raise InvalidValue(f"presence takes {size} bytes as JSON; at most {room} are possible")
     return copy
+
+
+def _unsupported(key: str, why: str) -> UnsupportedValue:
+    return UnsupportedValue(
+        f"presence[{reprlib.repr(key)}] cannot be shown: {why}; it can be what JSON can say: dicts with str keys,"
+        " lists, str, numbers, bool and None"
+    )
 
 
 def _difference(before: tuple[Present, ...], after: tuple[Present, ...]) -> PresenceChange:

@@ -360,6 +360,12 @@ class Tracker:
         """
         return self._replica.presence
 
+    @presence.setter
+    def presence(self, shown: Presence) -> None:
+        """Take what ``tracker(x).presence |= {...}`` assigns; raises UsageError for all else."""
+        if shown is not self._replica.presence:
+            raise UsageError("presence cannot be replaced: assign to its keys, or call presence.update({...})")
+
     def status(self) -> SyncStatus:
         """Return how far the other devices are with this structure; printed, it is a table.
 
