@@ -69,6 +69,11 @@ def test_json_files_and_lists(place):
         ),
         (["mirror", "good.yaml", "--listen", "0.0.0.0:0", "--no-key"], 1, "without a key"),
         (["mirror", "good.yaml", "--listen", "0.0.0.0:0", "--no-key"], 1, "'tinysync key new'"),
+        (
+            ["serve", "kept", "--no-key", "--yjs", "0.0.0.0:0"],
+            1,
+            "set the environment variable TINYSYNC_YJS_TOKEN as well",
+        ),
         (["key", "show"], 1, "'tinysync key new'"),
         (["fingerprint"], 1, "'tinysync key new'"),
         (["pair", "12", "phone"], 1, "fingerprint"),
@@ -89,8 +94,15 @@ def test_errors_are_a_line_and_an_exit_code(place, arguments, code, message):
     result = here(*arguments)
     assert (result.exit_code, "Traceback" in result.stderr) == (code, False), result.stderr
     assert message in result.stderr
-    assert not re.search(r"Key\.new|key=", result.stderr)
+    assert not re.search(r"Key\.new|key=|token=", result.stderr)
     assert (place / "good.yaml").read_text() == "a: 1\nl:\n- 1\n"
+
+
+def test_a_token_that_is_too_short_is_called_what_it_is_in_a_shell(place, monkeypatch):
+    monkeypatch.setenv("TINYSYNC_YJS_TOKEN", "short")
+    error = here("serve", "kept", "--no-key", "--yjs", "127.0.0.1:0").stderr
+    assert error.startswith("Error: TINYSYNC_YJS_TOKEN must be a text of at least 16 characters")
+    assert "secrets." not in error
 
 
 def test_a_key_is_made_once_shown_and_entered(place):

@@ -25,11 +25,12 @@ def start(tmp_path):
     """Starts the command; returns the process and what it said first."""
     running = []
 
-    def begin(*arguments):
+    def begin(*arguments, **streams):
         process = subprocess.Popen(
             [sys.executable, "-W", "error", "-m", "tinysync", "serve", tmp_path / "kept", "--json", *arguments],
             stdout=subprocess.PIPE,
             encoding="utf-8",
+            **streams,
         )
         running.append(process)
         return process, json.loads(process.stdout.readline())
@@ -83,3 +84,12 @@ def test_it_takes_yjs_clients(start, device, tmp_path, monkeypatch):  # noqa: F8
     with connect(f"{told['yjs']}/todo?token=a-token-nobody-guesses", proxy=None) as client:
         client.send(encode(Ask(b"\0")))
         assert isinstance(decode(client.recv(DEADLINE), Limits()), Answer)
+
+
+def test_it_says_in_words_of_the_shell_why_a_page_is_turned_away(start):
+    process, told = start("--no-key", "--yjs", "127.0.0.1:0", stderr=subprocess.PIPE)
+    with pytest.raises(InvalidStatus, match="403"):
+        connect(f"{told['yjs']}/todo", proxy=None, origin="http://elsewhere.example")
+    line = process.stderr.readline()
+    assert "'http://elsewhere.example'" in line
+    assert "set the environment variable TINYSYNC_YJS_TOKEN, and give the page the token" in line

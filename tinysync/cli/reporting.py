@@ -26,6 +26,7 @@ from tinysync.errors import TinySyncError
 from tinysync.group.key import HOW_TO
 from tinysync.transport.addresses import MAKE_A_KEY
 from tinysync.transport.refusals import NEEDS_KEY, NEEDS_NO_KEY
+from tinysync.transport.visitors import GIVE_YJS_OPTION, HOW_TO_MAKE_IT, YJS_OPTION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -71,6 +72,9 @@ _IN_A_SHELL: Final = {
     MAKE_A_KEY: f"all devices need the same key: {KEY_COMMANDS}",
     NEEDS_KEY: "what answers there wants a key, it seems: leave out --no-key",
     NEEDS_NO_KEY: "what answers there breaks off: it was started with --no-key, it seems",
+    GIVE_YJS_OPTION: "set the environment variable TINYSYNC_YJS_TOKEN",
+    HOW_TO_MAKE_IT: "'openssl rand -hex 16' makes one",
+    YJS_OPTION: "TINYSYNC_YJS_TOKEN",
 }
 
 _PAIRING: Final = re.compile(r"tinysync\.pair\('([\d-]+)', 'its name'(?:, (['\"])(.*)\2)?\)")

@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 
 MIN_TOKEN: Final = 16
 """Characters of a token that nobody guesses."""
+YJS_OPTION: Final = "yjs_token="
+GIVE_YJS_OPTION: Final = f"give the Peer {YJS_OPTION}"
+HOW_TO_MAKE_IT: Final = "secrets.token_urlsafe() makes one"
 _MAX_FIELDS: Final = 8
 
 
@@ -81,15 +84,15 @@ class Door:
         assert self.token is not None
         given = tokens[0] if len(tokens) == 1 else ""
         if not hmac.compare_digest(given.encode(), self.token.encode()):
-            wrong = "it shows another token than yjs_token=" if tokens else "it shows no token"
+            wrong = f"it shows another token than {YJS_OPTION}" if tokens else "it shows no token"
             raise TurnedAway(HTTPStatus.UNAUTHORIZED, wrong)
 
     def _check_origin(self, origins: list[str]) -> None:
         if not all(map(_is_of_this_machine, origins)) or len(origins) > 1:
             raise TurnedAway(
                 HTTPStatus.FORBIDDEN,
-                f"it is a page of {origins[0][:100]!r}, not of this machine; if that is meant, give the Peer "
-                "yjs_token=, and the page the token",
+                f"it is a page of {origins[0][:100]!r}, not of this machine; if that is meant, "
+                f"{GIVE_YJS_OPTION}, and give the page the token",
             )
 
 
@@ -107,14 +110,13 @@ def check_visits(address: str, token: str | None) -> Address:
     """Return the address to listen at; raises InvalidAddress if it is none, or takes a token and there is none."""
     if token is not None and (not isinstance(token, str) or len(token) < MIN_TOKEN or not token.isprintable()):
         raise UsageError(
-            f"yjs_token= must be a text of at least {MIN_TOKEN} characters that nobody guesses; "
-            "secrets.token_urlsafe() makes one"
+            f"{YJS_OPTION} must be a text of at least {MIN_TOKEN} characters that nobody guesses; {HOW_TO_MAKE_IT}"
         )
     place = parse_address(address, listening=True, plain=True)
     if token is None and not ipaddress.ip_address(place.host).is_loopback:
         raise InvalidAddress(
             f"refusing to serve Yjs clients at {address!r}: anybody who reaches it could read and change all "
-            "structures; give yjs_token= as well, or use an address of this machine"
+            f"structures; {GIVE_YJS_OPTION} as well, or use an address of this machine"
         )
     return place
 
