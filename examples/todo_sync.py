@@ -25,7 +25,7 @@ def show(todo: DictWrapper) -> None:
 def on_change(changes: Change | list[Change]) -> None:
     first = changes[0] if isinstance(changes, list) else changes
     if first.origin != "local":
-        print(f"\n{first.device or first.origin} changed the list:")
+        print(f"\nThe list changed, via {first.device}:" if first.device else "\nThe list was edited by hand:")
         show(first.root)
 
 

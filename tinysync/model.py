@@ -34,7 +34,8 @@ class Change:
     All elements are direct references into the live structure; deep-copy what is to be kept.
     ``path`` leads from the root to ``target``, the container that was changed by calling
     ``func_name(*args, **kwargs)`` on it. ``origin`` is ``'local'`` for this program, ``'remote'`` for another
-    device (then ``device`` names it) and ``'file'`` for a hand edit of the readable file. What another process
+    device and ``'file'`` for a hand edit of the readable file. For ``'remote'``, ``device`` names the device that
+    brought the change over a link: it wrote it, or passed it on; who wrote it is not sent. What another process
     that has the structure open did itself is ``'remote'``, too, and ``device`` then is this device's own id.
     """
 
@@ -102,8 +103,9 @@ class HistoryEntry:
 
     ``version`` is its number on this device, for good; ``when`` it was saved here, in local time. ``origin`` is
     where it came from: this device (``'local'``), a hand edit (``'file'``), another device (``'remote'``), or the
-    defaults that the program gave (``'default'``). ``device`` is the name of the device that made it, or, if
-    ``'remote'``, brought it; this one goes by the name that its peer has, or else by that of the host.
+    defaults that the program gave (``'default'``). ``device`` is the name of this device, or, if ``'remote'``, of
+    the one that brought it, and made it or passed it on; this one goes by the name that its peer has, or else by
+    that of the host.
     """
 
     version: int
@@ -179,8 +181,8 @@ class Conflict:
     kind: 'value', or 'move': both moved one element of a list, and the values are the indices it was moved to.
     lost: what did not take effect, as a plain copy; NOTHING if it was a deletion.
     kept: what did.
-    lost_device: the name of the device that wrote what was lost; of others, the one that brought it, which made it
-      unless it passed it on.
+    lost_device: the name of this device if what was lost was its own write, else of the one that brought it over a
+      link, and wrote it or passed it on: who wrote it is not sent.
     kept_device: the same for what was kept. Both are empty where no name is known.
     lost_here: whether it was this device's write that was lost.
     when: the time at which this device found it, in local time.

@@ -11,7 +11,10 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from tinysync import History, Pickle, track, tracker
+from tests.peer.devices import wait_until
+from tinysync import History, Peer, Pickle, track, tracker
+from tinysync.cli.changes import Printer
+from tinysync.cli.structures import Structure
 from tinysync.cli.times import When, ago, moment
 
 from .processes import command, here, printed, run
@@ -192,3 +195,26 @@ def test_a_time_before_all_versions_is_told_as_the_one_it_is_before(todo):
     result = here("at", "todo", "1d")
     moment_ = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
     assert re.fullmatch(rf"Error: the history that is kept begins at {moment_}, after {moment_}\n", result.stderr)
+
+
+def test_what_another_device_passed_on_is_told_as_come_that_way(place, capsys):
+    changes = []
+    with (
+        Peer(listen="127.0.0.1:0", device="hub") as hub,
+        Peer(connect=[hub.url], device="phone") as phone,
+    ):
+        between = track({}, "todo", folder=place / "hub", sync=hub)
+        theirs = track({}, "todo", folder=place / "phone", sync=phone)
+        ours = track({}, "todo", callback=changes.append)
+        with Peer(connect=[hub.url], device="laptop") as laptop:
+            assert track({}, "todo", sync=laptop) is ours
+            tracker(ours).wait_synced(20)
+            theirs.note = "from the phone"
+            tracker(theirs).wait_synced(20)
+            wait_until(lambda: changes and changes[-1].args == ("note", "from the phone"))
+        for structure in (between, theirs, ours):
+            tracker(structure).close()
+    assert changes[-1].device == "hub"
+    Printer(Structure("todo", place, ".yaml"), as_json=False)(changes[-1])
+    assert capsys.readouterr().out.split("  ", 1)[1] == "todo.yaml  via hub  note = 'from the phone'\n"
+    assert printed("log", "todo", "-n", 1).splitlines()[1].split("  ")[-2:] == ["via hub", "note"]

@@ -68,7 +68,7 @@ class Printer:
             console().print(self._beginning(who).append(what, "dim"))
 
     def _beginning(self, who: str) -> Text:
-        """Return how a line begins: when, where, by whom."""
+        """Return how a line begins: when, where, which way it came."""
         when, file = f"{datetime.now().astimezone():%H:%M:%S}  ", self._structure.paths.readable.name
         return Text.assemble((when, "dim"), (file, "bold"), "  ", (who, "cyan"), "  ")
 
@@ -77,7 +77,8 @@ class Printer:
             self._own = self._own or read_device(self._structure.paths)
             if change.device == self._own:
                 return "a program here"
-        return {"file": "edited by hand", "local": "here"}.get(change.origin, change.device or "another device")
+        via = f"via {change.device}" if change.device else "another device"
+        return {"file": "edited by hand", "local": "here"}.get(change.origin, via)
 
 
 def _entry(change: Change) -> tuple[list[Any], slice | None, bool]:

@@ -39,7 +39,8 @@ _COLUMNS: Final = ("number", "when", "where", "lost", "kept")
 def list_conflicts(structure: Structure, number: int | None, as_json: bool) -> None:
     """List what was written in NAME on two devices at once, the newest first: what was lost, and what was kept.
 
-    What --restore brings back is a new change, which other devices get as well.
+    'via phone' is what the phone brought, which may have passed on what others wrote. What --restore brings back
+    is a new change, which other devices get as well.
     """
     root = look_in(structure)
     with closing(tracker(root)):
@@ -134,7 +135,7 @@ def _for_people(conflict: Conflict, structure: Structure) -> Text:
 
 
 def _values(conflict: Conflict) -> tuple[str, str]:
-    """Return what was lost and what was kept, with whose it was."""
+    """Return what was lost and what was kept, with which way it came."""
     return (
         _value(conflict, conflict.lost, conflict.lost_device, here=conflict.lost_here),
         _value(conflict, conflict.kept, conflict.kept_device, here=not conflict.lost_here),
@@ -148,4 +149,4 @@ def _value(conflict: Conflict, value: Any, device: str, *, here: bool) -> str:
         text = f"move to {value}" if here else f"a move to {value}"
     else:
         text = shortened(repr(value))
-    return f"your {text}" if here else f"{text} ({device or 'another device'})"
+    return f"your {text}" if here else f"{text} ({f'via {device}' if device else 'another device'})"

@@ -30,7 +30,7 @@ when_argument = click.argument("when", type=When())
 
 @click.command(
     "log",
-    short_help="What changed, when, and by whom.",
+    short_help="What changed, when, and which way it came.",
     epilog=examples("log todo", "log todo.yaml -n 3", "log todo --json -n 0 | jq -c .paths"),
 )
 @structure_argument
@@ -45,9 +45,10 @@ when_argument = click.argument("when", type=When())
 )
 @as_json
 def show_log(structure: Structure, number: int, as_json: bool) -> None:
-    """Show the history of NAME, the newest version first: when, by whom, what.
+    """Show the history of NAME, the newest version first: when, which way it came, what.
 
-    Nothing is written, whoever has it open. 'at' shows a version, 'restore' brings one back.
+    'via phone' is what the phone brought, which may have passed on what others wrote. Nothing is written, whoever
+    has it open. 'at' shows a version, 'restore' brings one back.
     """
     entries = structure.read().history()
     shown = entries[:number] if number else entries
@@ -80,7 +81,7 @@ def show_log(structure: Structure, number: int, as_json: bool) -> None:
 def _who(version: HistoryEntry) -> str:
     if version.origin == "file" and version.version == 1:
         return "the file"
-    return _WHO.get(version.origin) or version.device
+    return _WHO.get(version.origin) or f"via {version.device}"
 
 
 def _paths(version: HistoryEntry, terminal: bool) -> str:
