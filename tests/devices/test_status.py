@@ -138,6 +138,18 @@ def test_what_was_confirmed_is_remembered_by_who_closes_right_after(kept, tmp_pa
     assert told.last_seen is not None
 
 
+def test_who_is_off_and_has_no_address_is_not_waited_for_and_not_synced(kept):
+    laptop, phone = kept
+    ours, theirs = laptop.track({}), phone.track({})
+    synced(ours, theirs)
+    phone.peer.close()
+    wait_until(lambda: not only(tracker(ours).status()).connected)
+    ours.a = 1
+    tracker(ours).wait_synced(DEADLINE)
+    status = tracker(ours).status()
+    assert (status.synced, status.pending) == (False, 1)
+
+
 def test_a_deletion_alone_is_pending(kept):
     laptop, phone = kept
     laptop.track([1])

@@ -411,7 +411,9 @@ class Peer:
         """Return once every peer has what was published of a document, and what they held at the call is here.
 
         Asked are the peers at all ``connect`` addresses, and those that are connected and share the document. With
-        ``lan`` there are three seconds after the peer was made for others to be found.
+        ``lan`` there are three seconds after the peer was made for others to be found. A device that is off
+        and has no address here is not waited for, so with nobody there this returns: ``status().synced`` tells of
+        all devices that are known.
         Raises SyncTimeout, naming those that did not answer within ``timeout`` seconds, KindMismatch or
         PeerRefused if one refuses the document, and UsageError if this peer does not share it.
         """

@@ -335,17 +335,22 @@ class Tracker:
     def wait_synced(self, timeout: float | None = None) -> None:
         """Return once every peer has what was written here, and this device has what they held at the call.
 
-        Every configured peer (each ``connect`` address, and each connected one) must have confirmed that what was
-        written here before the call is in its op log; what it held when it was asked is here. ``timeout`` is in
-        seconds. Raises SyncTimeout, naming the peers that did not answer in time (all of them while offline), and
-        KindMismatch if a peer has a structure of another kind under this name; and DocumentsDiffer if a peer
-        turned out to hold something else although it has the same updates.
+        Waited for are the peer at each ``connect`` address, and each that is connected: it must have confirmed
+        that what was written here before the call is in its op log; what it held when it was asked is here. Others
+        are not waited for: with ``sync=True``, or a Peer that only listens, this returns where nobody is there, at
+        the latest after the three seconds that devices on the local network have to be found. ``status().synced``
+        tells of all devices that are known, also those that are off.
+
+        ``timeout`` is in seconds. Raises SyncTimeout, naming the peers that did not answer in time, KindMismatch
+        if a peer has a structure of another kind under this name, and DocumentsDiffer if a peer turned out to hold
+        something else although it has the same updates.
         """
         self._replica.sharing.wait_synced(timeout)
 
     async def synced(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - it has to name the peers
         """Return when ``wait_synced`` would, without blocking the event loop; raises what it raises.
 
+        It does not wait for devices that are off and have no address here: ``status().synced`` tells of all.
         Changes that arrive meanwhile are applied by the loop, as always.
         """
         await self._replica.sharing.synced(timeout)
