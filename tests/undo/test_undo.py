@@ -105,6 +105,7 @@ def test_keys_that_were_removed_in_the_file_come_back_in_the_order_that_they_had
     (tmp_path / "conf.yaml").write_text("{}\n")
     replica.root.update(e=1)
     del replica.root["e"]
+    replica.flush()
     assert replica.root == {}
     while replica.handle.can_undo:
         replica.handle.undo()
