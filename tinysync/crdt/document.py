@@ -96,7 +96,7 @@ class Document:
         self._left_out = False
         """Whether an update on disk could not be used."""
         self._renewal = Renewal()
-        self.moves = Moves(self)
+        self.moves = Moves()
         self.own: set[int] = set()
         """The client ids under which this device has written."""
         self.removed_here = RemovedHere()
@@ -142,7 +142,7 @@ class Document:
         self._mirror.hidden = {identifier: set(texts) for identifier, texts in known.hidden.items()}
         for sequence in self.sequences.values():
             self.moves.note(sequence)
-        self.moves.settle()
+        self.moves.settle(self.sequences, self.engine)
         applied = self._apply(self._take_ready(infos, trusted=True)) if infos else None
         self._check_meta()
         self._mirror.nodes = known.build(self.root, self.sequences, self._make)
@@ -327,7 +327,7 @@ class Document:
                 # The commonest edit, without the machinery for all others.
                 engine.put("c", f"{first.node.id}/{key_text(first.key)}", encode(first.new))
                 return engine.commit()
-            self.moves.sweep()
+            self.moves.sweep(self.sequences, self.engine, self.clocks)
             write_ops(self, ops)
             return engine.commit()
         except BaseException as error:
@@ -380,7 +380,7 @@ class Document:
                 self._check_written_meta(info)
         with engine_failures("on what came from another device"):
             self._check_own_blocks(infos.values())
-            self.moves.settle()
+            self.moves.settle(self.sequences, self.engine)
             parked = self._pending.updates.copy()
             # Who has not written anything cannot have lost it.
             seen: list[SeenEntry] | None = [] if self.own else None

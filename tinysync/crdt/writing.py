@@ -244,8 +244,9 @@ class Writer:
         op.slots = self._insert(op.node, op.index, op.new, op.slots) if op.new else []
 
     def _reorder(self, op: Reorder) -> None:
-        before = self.document.sequence(op.node.id).anchors(self.engine)
-        sources = sorted(self.document.moves.reorder(op.node.id, op.order))
+        sequence = self.document.sequence(op.node.id)
+        before = sequence.anchors(self.engine)
+        sources = sorted(self.document.moves.reorder(sequence, self.engine, op.order))
         op.moved = [before[index] for index in sources]
         runs: list[list[int]] = []
         for index in sources:
