@@ -372,6 +372,23 @@ def test_a_program_that_just_ends_remembers(device, tmp_path):
     assert (told.name, told.pending, told.durable) == ("laptop", 0, True)
 
 
+ENDS_SLOWLY = """
+import atexit
+from tests.peer.devices import wait_until
+wait_until(lambda: peer._to_save)
+# By then no threads begin any more.
+atexit.register(wait_until, lambda: not peer._to_save)
+"""
+
+
+def test_a_program_that_takes_long_to_end_does_so_quietly(device, tmp_path):
+    laptop = device(tmp_path / "laptop", listen="127.0.0.1:0", device="laptop")
+    laptop.track({})
+    command = [sys.executable, "-c", PROGRAM + ENDS_SLOWLY, laptop.peer.url, tmp_path / "phone"]
+    ended = subprocess.run(command, check=True, timeout=60, capture_output=True, text=True)
+    assert ended.stderr == ""
+
+
 def test_with_asyncio_the_loop_calls_back(device):
     laptop = device(listen="127.0.0.1:0", device="laptop")
 

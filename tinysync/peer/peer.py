@@ -546,7 +546,7 @@ class Peer:
     def _save_soon(self, document: SharedDocument, *, at_once: bool = False) -> None:
         """Have a document write down what it remembers, in a while and not at every change, or ``at_once``."""
         if at_once:
-            asyncio.get_running_loop().run_in_executor(None, document.save_devices)
+            self._begin_to_save(document)
             return
         if not self._to_save:
             asyncio.get_running_loop().call_later(SAVE_SECONDS, self._save)
@@ -555,6 +555,11 @@ class Peer:
     def _save(self) -> None:
         documents, self._to_save = self._to_save, set()
         for document in documents:
+            self._begin_to_save(document)
+
+    def _begin_to_save(self, document: SharedDocument) -> None:
+        # An interpreter that is about to end begins no threads; all is written at exit.
+        with contextlib.suppress(RuntimeError):
             asyncio.get_running_loop().run_in_executor(None, document.save_devices)
 
     # --- presence ------------------------------------------------------------------------------------------
