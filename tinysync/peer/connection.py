@@ -414,6 +414,7 @@ class Connection:
         opened = self.opened.get(document.name)
         if opened is not None:
             self._note(opened, linked=True)
+        self._changed()
 
     def _note(self, opened: OpenDocument, coverage: Coverage | None = None, *, linked: bool) -> None:
         """Remember that the peer was here just now, and what it is known to hold."""

@@ -194,9 +194,10 @@ class OpenDocument:
 
         self.told, updates = await in_thread(look)
         if not self._closed:
-            self._owner.progressed(self.document)
             self._documents.answer_sync(self.document.name, updates)
             self._owner.pump()
+            # Nothing else may happen for a while that would tell of it.
+            self._owner.progressed(self.document)
 
     def _begin(self, work: Callable[[], Awaitable[object]]) -> None:
         async def guarded() -> None:
