@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from tests.document.edits import edits
 from tests.document.encoding import element, entry, text, update, varint
 from tests.document.replicas import Replica, settle
-from tinysync.crdt.check import MAX_CLOCK, check_state_vector, check_update
+from tinysync.crdt.check import check_state_vector, check_update
+from tinysync.crdt.encoding import MAX_CLOCK
 from tinysync.crdt.ids import MAX_CLIENT
 from tinysync.errors import BadUpdate
 

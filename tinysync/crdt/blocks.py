@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tinysync.crdt.check import BINARY, HAS_KEY, HAS_LEFT, HAS_RIGHT, KIND
+from tinysync.crdt.encoding import BINARY, HAS_KEY, HAS_LEFT, HAS_RIGHT, KIND
 from tinysync.crdt.engine import read_varint
 from tinysync.errors import BadUpdate
 
@@ -12,10 +12,7 @@ if TYPE_CHECKING:
     from array import array
     from collections.abc import Iterator, Mapping
 
-    from tinysync.crdt.check import UpdateInfo
-
-Id = tuple[int, int]
-"""The client and clock of an element."""
+    from tinysync.crdt.encoding import Id, UpdateInfo
 
 _CIRCLE = "blocks that build on one another in a circle"
 _LONG = 0x80

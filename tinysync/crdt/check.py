@@ -8,70 +8,31 @@ of the format, minimal numbers within bounds, lengths that are there, text that 
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from tinysync.crdt.engine import LIST_PREFIX, LONG_NUMBERS, MAP_ROOTS, META, keep_long_number
+from tinysync.crdt.encoding import (
+    ANY,
+    BINARY,
+    BUFFER,
+    DELETED,
+    HAS_KEY,
+    HAS_LEFT,
+    HAS_RIGHT,
+    INTEGER,
+    KIND,
+    MAX_CLOCK,
+    SIZES,
+    STRING,
+    UpdateInfo,
+)
+from tinysync.crdt.engine import LIST_PREFIX, LONG_NUMBERS, LONG_SIZES, MAP_ROOTS, META, keep_long_number
 from tinysync.crdt.ids import MAX_CLIENT
+from tinysync.crdt.lone import find_lone_write
 from tinysync.crdt.values import unpack
 from tinysync.errors import BadUpdate
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-MAX_CLOCK: Final = 2**31 - 1
-
-DELETED, BINARY, ANY = 1, 3, 8
-"""The content kinds of the format: no nested types, no text formats, no sub-documents, no moves. As nothing is
-nested, the engine never collects a block as garbage, and what it writes has no gaps."""
-
-HAS_LEFT, HAS_RIGHT, HAS_KEY, KIND = 0x80, 0x40, 0x20, 0x1F
-"""What the first byte of a block tells."""
-
-NULL, INTEGER, FLOAT32, FLOAT64, BIG_INT, FALSE, TRUE, STRING, BUFFER = 126, 125, 124, 123, 122, 121, 120, 119, 116
-SIZES: Final = {NULL: 1, TRUE: 1, FALSE: 1, FLOAT32: 5, FLOAT64: 9, BIG_INT: 9}
-"""How long values are, with their tag, whose length depends on nothing else."""
-
 _MAX_META: Final = 8
 """How many entries about the document itself an update may write; a seed writes three."""
-
-
-@dataclass(slots=True)
-class UpdateInfo:
-    """What an update holds and what it refers to."""
-
-    blocks: list[tuple[int, int, int]] = field(default_factory=list)
-    """(client, first clock, clock behind the last) for each client."""
-    positions: list[array[int]] = field(default_factory=list)
-    """Where the blocks of each client begin in the update, and where the last one ends."""
-    deletions: int = 0
-    """Where the deleted ranges begin."""
-    parts: int = 0
-    """How many blocks, values and deleted ranges there are."""
-    joinable: int = 0
-    """How many blocks go on where another of the client ends."""
-    needs: dict[int, int] = field(default_factory=dict)
-    """The clock that each client's blocks must have reached for the origins and deletions to make sense."""
-    lists: set[str] = field(default_factory=set)
-    """The lists that the update begins."""
-    meta: set[tuple[str, bytes]] = field(default_factory=set)
-    """What it writes about the document itself: keys and contents of blocks."""
-
-    def first_missing(self, clocks: Mapping[int, int]) -> tuple[int, int] | None:
-        """Return a client and a clock that its blocks must still reach, or None if a document has all it takes."""
-        for client, start, _ in self.blocks:
-            if start > clocks.get(client, 0):
-                return client, start
-        ends = {client: end for client, _, end in self.blocks}
-        for client, need in self.needs.items():
-            if need > clocks.get(client, 0) and need > ends.get(client, 0):
-                return client, need
-        return None
-
-    def need(self, client: int, clock: int) -> None:
-        """Note that the blocks of a client must have reached a clock."""
-        if clock > self.needs.get(client, 0):
-            self.needs[client] = clock
 
 
 class _Reader:
@@ -89,14 +50,16 @@ class _Reader:
         value = data[position] if position < self.size else 0x80
         if value < 0x80:
             self.position = position + 1
+        elif position + 1 < self.size and 0 < data[position + 1] < 0x80:
+            value += (data[position + 1] << 7) - 0x80
+            self.position = position + 2
         else:
-            known = LONG_NUMBERS.get(data[position : position + 7])
-            if known is not None:
-                value = known
-                self.position = position + 7
-            elif position + 1 < self.size and 0 < data[position + 1] < 0x80:
-                value += (data[position + 1] << 7) - 0x80
-                self.position = position + 2
+            for size in LONG_SIZES:
+                known = LONG_NUMBERS.get(data[position : position + size])
+                if known is not None:
+                    value = known
+                    self.position = position + size
+                    break
             else:
                 value = self._long_number()
         if value > limit:
@@ -116,8 +79,7 @@ class _Reader:
             raise BadUpdate("a number is not in its shortest form")
         begin = self.position
         self.position += shift // 7
-        if shift == 49:
-            keep_long_number(self.data[begin : self.position], value)
+        keep_long_number(self.data[begin : self.position], value)
         return value
 
     def take(self, count: int) -> bytes:
@@ -147,6 +109,11 @@ class _Reader:
 
 def check_update(update: bytes) -> UpdateInfo:
     """Return what an update holds; raises BadUpdate unless it is a well-formed update of this document format."""
+    return find_lone_write(update) or check_any_update(update)
+
+
+def check_any_update(update: bytes) -> UpdateInfo:
+    """Do what ``check_update`` does, block by block."""
     reader = _Reader(update)
     info = UpdateInfo()
     seen: set[int] = set()

@@ -32,12 +32,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from collections.abc import Sequence as Items
 
-    from tinysync.crdt.blocks import Id
     from tinysync.crdt.document import Document
+    from tinysync.crdt.encoding import Id, Name
     from tinysync.crdt.engine import Applied
     from tinysync.crdt.node import Node
     from tinysync.crdt.ops import Removed
-    from tinysync.crdt.overtaken import Name, Overtaken
+    from tinysync.crdt.overtaken import Overtaken
     from tinysync.crdt.sequence import Identity, Sequence, Slot
     from tinysync.model import Kind
 

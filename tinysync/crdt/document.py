@@ -17,6 +17,7 @@ from tinysync.crdt.check import check_state_vector, check_update, count_deleted
 from tinysync.crdt.clashes import Clash, Clashes, RemovedHere
 from tinysync.crdt.deletions import DeletedHere
 from tinysync.crdt.digest import CellDigest
+from tinysync.crdt.encoding import lone_write
 from tinysync.crdt.engine import META, Applied, Engine, engine_failures
 from tinysync.crdt.entries import root_id, root_reference
 from tinysync.crdt.ids import SEED_CLIENTS, new_client_id, seed_version
@@ -24,7 +25,7 @@ from tinysync.crdt.keys import key_text
 from tinysync.crdt.moves import Moves
 from tinysync.crdt.node import Node, detach_content, node_of
 from tinysync.crdt.ops import Op, Put, Reorder, Splice
-from tinysync.crdt.overtaken import Overtaken, Writes
+from tinysync.crdt.overtaken import Deleted, Overtaken, Writes
 from tinysync.crdt.parents import Parents, SeenEntry
 from tinysync.crdt.patching import Patch, Patcher, Touched
 from tinysync.crdt.pending import Pending
@@ -41,7 +42,7 @@ from tinysync.status import Coverage
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from tinysync.crdt.check import UpdateInfo
+    from tinysync.crdt.encoding import UpdateInfo
     from tinysync.crdt.parents import Places
     from tinysync.crdt.sequence import Identity, Slot
     from tinysync.model import Kind
@@ -430,8 +431,22 @@ class Document:
         return ready
 
     def _apply(self, ready: dict[bytes, UpdateInfo], *, note_deleted: bool = False) -> Applied:
+        lone = lone_write(ready)
+        if lone is not None and lone.name is not None:
+            [(update, info)] = ready.items()
+            applied = self.engine.apply_to_entry(update, *lone.name)
+            lone.is_aware = applied.deleted == [update[info.deletions :]]
+            if not lone.is_aware and (not applied.events or (lone.client, lone.clock) in Deleted(applied.deleted)):
+                # It was known, or another write is the later one.
+                applied.cells[lone.name[0]].clear()
+            return applied
         lists = {list_id for info in ready.values() for list_id in info.lists}
-        return self.engine.apply(ready, lists, note_deleted=note_deleted)
+        applied = self.engine.apply(ready, lists, note_deleted=note_deleted)
+        changed = [(root, key) for root, cells in applied.cells.items() for key in cells] if lone else None
+        if lone is not None and changed:
+            # Nothing else can have.
+            self._parents.note_names({lone.place: changed[0]})
+        return applied
 
     def clocks(self) -> dict[int, int]:
         """Return how far the engine has the blocks of each client."""

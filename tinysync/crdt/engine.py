@@ -276,17 +276,46 @@ class Engine:
         EngineFailure if it panics.
         """
         self._watch(new_lists)
-        self._observer.notes_deleted = note_deleted
-        applied = self._observer.applied = Applied()
+        applied = Applied()
         subscriptions = [self.maps[name].observe(_cell_collector(applied.cells[name])) for name in CELL_ROOTS]
         try:
             for batch in _batches(updates):
-                self.begin()
-                try:
-                    for update in batch:
-                        self._doc.apply_update(self.txn, update)
-                finally:
-                    self.end()
+                self._integrate(batch, applied, note_deleted=note_deleted)
+        finally:
+            for subscription in subscriptions:
+                subscription.drop()
+            if self._changes is not None:
+                self._changes.update((root, key) for root, cells in applied.cells.items() for key in cells)
+                self._changes.update((LIST_ROOT, list_id) for list_id, _ in applied.deltas)
+        return applied
+
+    def apply_to_entry(self, update: bytes, root: str, key: str) -> Applied:
+        """Do what ``apply`` does, with an update that can change nothing but one entry.
+
+        So nobody need observe what changes; it may be just what it was, though.
+        """
+        applied = Applied()
+        self._integrate([update], applied, note_deleted=True, entry=(root, key))
+        if self._changes is not None:
+            self._changes.add((root, key))
+        return applied
+
+    def _integrate(
+        self, updates: list[bytes], applied: Applied, *, note_deleted: bool, entry: tuple[str, str] | None = None
+    ) -> None:
+        """Apply updates in a transaction; note what it changes, as far as it is observed, and one entry."""
+        observer = self._observer
+        observer.notes_deleted, observer.applied = note_deleted, applied
+        try:
+            self.begin()
+            try:
+                for update in updates:
+                    self._doc.apply_update(self.txn, update)
+                if entry is not None:
+                    root, key = entry
+                    applied.cells[root][key] = self.get(root, key)
+            finally:
+                self.end()
         except Exception as error:
             raise HalfApplied(f"the engine refused an update: {error}") from error
         except BaseException as error:
@@ -294,13 +323,7 @@ class Engine:
                 raise EngineFailure(f"the CRDT engine panicked on an update: {error}") from error
             raise
         finally:
-            self._observer.applied = None
-            for subscription in subscriptions:
-                subscription.drop()
-            if self._changes is not None:
-                self._changes.update((root, key) for root, cells in applied.cells.items() for key in cells)
-                self._changes.update((LIST_ROOT, list_id) for list_id, _ in applied.deltas)
-        return applied
+            observer.applied = None
 
     def _watch(self, lists: Iterable[str]) -> None:
         """Have the changes of lists collected, also of those that are still to come."""
@@ -372,13 +395,18 @@ def _cell_collector(cells: dict[str, Any]) -> Callable[[Any], None]:
 
 
 LONG_NUMBERS: Final[dict[bytes, int]] = {}
-"""Numbers of seven bytes that were read lately, as encoded: the same few client ids come over and over."""
+"""Numbers that were read lately, as encoded: the same few client ids come over and over."""
+
+LONG_SIZES: Final = (7, 8)
+"""How many bytes they have, those of sessions the first until 2027."""
 
 _MOST_LONG_NUMBERS: Final = 1024
 
 
 def keep_long_number(encoded: bytes, number: int) -> None:
-    """Let a number of seven bytes be found quickly."""
+    """Let a number be found quickly, if it is as long as client ids are."""
+    if len(encoded) not in LONG_SIZES:
+        return
     if len(LONG_NUMBERS) >= _MOST_LONG_NUMBERS:
         LONG_NUMBERS.clear()
     LONG_NUMBERS[encoded] = number
@@ -389,15 +417,21 @@ def read_varint(data: bytes, position: int) -> tuple[int, int]:
     value = data[position]
     if value < 0x80:
         return value, position + 1
-    known = LONG_NUMBERS.get(data[position : position + 7])
-    if known is not None:
-        return known, position + 7
+    second = data[position + 1]
+    if second < 0x80:
+        return value - 0x80 + (second << 7), position + 2
+    for size in LONG_SIZES:
+        known = LONG_NUMBERS.get(data[position : position + size])
+        if known is not None:
+            return known, position + size
+    begin = position
     value = shift = 0
     while True:
         byte = data[position]
         position += 1
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
+            keep_long_number(data[begin:position], value)
             return value, position
         shift += 7
 

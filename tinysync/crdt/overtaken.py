@@ -15,27 +15,30 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from tinysync.crdt.check import BIG_INT as BIG_INTEGER
-from tinysync.crdt.check import BINARY, DELETED, FALSE, FLOAT32, FLOAT64, INTEGER, NULL, STRING, TRUE
+from tinysync.crdt.encoding import BIG_INT as BIG_INTEGER
+from tinysync.crdt.encoding import (
+    BINARY,
+    DELETED,
+    FALSE,
+    FLOAT32,
+    FLOAT64,
+    INTEGER,
+    NULL,
+    STRING,
+    TRUE,
+    lone_write,
+)
 from tinysync.crdt.engine import read_varint
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
-    from tinysync.crdt.blocks import Id
-    from tinysync.crdt.check import UpdateInfo
+    from tinysync.crdt.encoding import Id, Name, UpdateInfo
     from tinysync.crdt.engine import Applied, Engine
     from tinysync.crdt.parents import Parents, SeenEntry
 
-Name = tuple[str, str]
-"""An entry: its root, and its key there."""
-
 ROOTS: Final = ("c", "o")
 """The roots with what somebody chose: defaults are nobody's write."""
-
-MOST_NAMES: Final = 10_000
-"""Of so many entries the names are kept, because finding one means to look at all."""
-
 
 MANY_DELETIONS: Final = 1_000
 """A piece of a diff with so many deletions may have been cut from others."""
@@ -69,10 +72,12 @@ class Writes:
         self._own = own
         self._parents = parents
         self._engine = engine
-        self._names: dict[int, Name] = {}
 
     def overtaken(self, seen: list[SeenEntry], updates: dict[bytes, UpdateInfo], applied: Applied) -> Overtaken:
         """Return what a batch of updates, of which the entries were ``seen``, came to."""
+        lone = lone_write(updates)
+        if lone is not None and lone.is_aware:
+            return Overtaken(seen=seen, updates=updates)
         deleted = Deleted(applied.deleted)
         own_gone = {} if not deleted else dict(self._own_gone(deleted))
         others = [one for one in seen if one.client not in self._own]
@@ -144,17 +149,21 @@ class Writes:
         return Deleted([update[1:]])  # there are no blocks in front
 
     def _find_names(self, places: set[int]) -> dict[int, Name]:
-        missing = places - self._names.keys()
+        known = self._parents.names
+        found = {place: known[place] for place in places if place in known}
+        missing = places - found.keys()
         if missing:
-            if len(self._names) + len(missing) > MOST_NAMES:
-                self._names = {}
+            # To find one means to look at all.
+            new: dict[int, Name] = {}
             with self._engine.reading():
                 for root in ROOTS:
                     for key in self._engine.keys(root):
                         place = self.place((root, key))
                         if place in missing:
-                            self._names[place] = (root, key)
-        return {place: self._names[place] for place in places if place in self._names}
+                            new[place] = (root, key)
+            self._parents.note_names(new)
+            found |= new
+        return {place: name for place, name in found.items() if name[0] in ROOTS}
 
 
 class Deleted:

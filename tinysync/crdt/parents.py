@@ -16,7 +16,8 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tinysync.crdt.blocks import in_order
-from tinysync.crdt.check import DELETED, check_update
+from tinysync.crdt.check import check_update
+from tinysync.crdt.encoding import DELETED
 from tinysync.crdt.engine import META, write_varint
 from tinysync.crdt.ids import SEED_CLIENTS
 from tinysync.errors import BadUpdate, EngineFailure
@@ -24,14 +25,16 @@ from tinysync.errors import BadUpdate, EngineFailure
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Container, Iterator
 
-    from tinysync.crdt.blocks import Blocks, Id
-    from tinysync.crdt.check import UpdateInfo
+    from tinysync.crdt.blocks import Blocks
+    from tinysync.crdt.encoding import Id, LoneWrite, Name, UpdateInfo
 
 logger = logging.getLogger("tinysync")
 
 _LIST, _ENTRY, _META = 0, 1, 2
 _SORT: Final = 3
 """The bits of a place that tell which of these it is; the others are a digest, with a secret of the device."""
+MOST_NAMES: Final = 10_000
+"""Of so many entries the names are kept."""
 _META_NAME: Final = bytes([len(META)]) + META.encode()
 
 
@@ -89,6 +92,8 @@ class Parents:
         """Whether the engine may hold more."""
         self.own: set[int] = set()
         """Client ids under which the program writes into the engine."""
+        self.names: dict[int, Name] = {}
+        """The entries at some places, of those that somebody asked for."""
         self.seen: list[SeenEntry] | None = None
         """The entries that are written by the updates that are sorted out; None: nobody wants to know."""
 
@@ -125,13 +130,18 @@ class Parents:
         count = 0 if seen is None else len(seen)
         try:
             self._check_beginnings(info)
-            for block in in_order(update, info, self._ends):
+            lone = info.lone
+            is_new = lone is not None and lone.clock >= self._ends.get(lone.client, 0)
+            for block in (lone,) if lone is not None and is_new else in_order(update, info, self._ends):
                 place = self._place_of(block)
                 self._add(block, place)
                 if seen is not None and place & _SORT == _ENTRY:
                     last = block.block_end - 1
                     entry = SeenEntry(place, block.client, last, block.left, block.kind, update, block.content)
                     seen.append(entry)
+                if lone is not None:
+                    lone.name = self.names.get(place)
+                    lone.place = place
         except BaseException:
             if seen is not None:
                 del seen[count:]
@@ -149,7 +159,7 @@ class Parents:
                 if start > self._ends.get(client, 0):
                     raise BadUpdate("blocks behind some that are not there")
 
-    def _place_of(self, block: Blocks) -> int:
+    def _place_of(self, block: Blocks | LoneWrite) -> int:
         if block.parent:
             place = self._named(block.parent)
         else:
@@ -176,7 +186,7 @@ class Parents:
         runs = self._runs[client]
         return runs.places[bisect_right(runs.ends, clock)]
 
-    def _add(self, block: Blocks, place: int) -> None:
+    def _add(self, block: Blocks | LoneWrite, place: int) -> None:
         client = block.client
         if block.block_end <= self._ends.get(client, 0):
             return  # it was taken in meanwhile, from the engine
@@ -244,6 +254,12 @@ class Parents:
         sort = _META if parent.startswith(_META_NAME, 1) else _ENTRY if parent[1] == 1 else _LIST
         number = int.from_bytes(blake2b(parent, digest_size=8, key=self._secret).digest(), signed=True)
         return number & ~_SORT | sort
+
+    def note_names(self, names: dict[int, Name]) -> None:
+        """Keep the names of entries, of which as many are kept as may be."""
+        if len(self.names) + len(names) > MOST_NAMES:
+            self.names.clear()
+        self.names |= names
 
     def places(self) -> Places:
         """Return where all blocks lie that the engine holds."""

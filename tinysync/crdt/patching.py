@@ -105,6 +105,10 @@ class Patcher:
         """Patch what the applied updates changed; parents before what is inside them."""
         self._applied = applied
         with self._reads:
+            lone = self._lone_entry(applied)
+            if lone is not None:
+                self._patch_entry(*lone)
+                return self.patches
             entries = self._sort_entries(applied)
             lists = follow_lists(self.document, applied, self.clashes, lambda: self.engine)
             nodes = {identifier: self.document.nodes[identifier] for identifier in {*entries, *lists}}
@@ -123,6 +127,17 @@ class Patcher:
                     for text in in_order(entries.get(identifier, ())):
                         self._patch_entry(node, text)
         return self.patches
+
+    def _lone_entry(self, applied: Applied) -> tuple[Node, str] | None:
+        """Return the node and the key text of the entry that changed, if it shows and nothing else changed."""
+        if applied.deltas or sum(map(len, applied.cells.values())) != 1:
+            return None
+        [(layer, entry)] = ((root, key) for root, cells in applied.cells.items() for key in cells)
+        identifier, slash, text = entry.partition("/")
+        node = self.document.nodes.get(identifier)
+        if layer not in LAYERS or not slash or node is None or node.kind == "list":
+            return None
+        return node, text
 
     def _sort_entries(self, applied: Applied) -> dict[str, set[str]]:
         """Return the changed key texts of nodes that show; note those of others as hidden."""

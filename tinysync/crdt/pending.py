@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from tinysync.crdt.check import UpdateInfo
+    from tinysync.crdt.encoding import UpdateInfo
 
 MAX_PARKED: Final = 1000
 MAX_PARKED_BYTES: Final = 4 << 20

@@ -11,15 +11,16 @@ import sys
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tinysync.crdt.blocks import in_order
-from tinysync.crdt.check import ANY, BUFFER, HAS_LEFT, HAS_RIGHT, SIZES, STRING, check_update
+from tinysync.crdt.check import check_update
+from tinysync.crdt.encoding import ANY, BUFFER, HAS_LEFT, HAS_RIGHT, SIZES, STRING
 from tinysync.crdt.engine import read_varint, write_varint
 from tinysync.errors import BadUpdate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from tinysync.crdt.blocks import Blocks, Id
-    from tinysync.crdt.check import UpdateInfo
+    from tinysync.crdt.blocks import Blocks
+    from tinysync.crdt.encoding import Id, UpdateInfo
 
 MAX_PARTS: Final = 4_000_000
 """How many blocks, values and deleted ranges one update may have. Each takes up to a kilobyte of memory."""

@@ -11,7 +11,7 @@ from tinysync.crdt.ids import SEED_CLIENTS
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tinysync.crdt.check import UpdateInfo
+    from tinysync.crdt.encoding import UpdateInfo
 
 RENEW_AFTER: Final = 3600.0
 """Seconds after which a session whose links were down takes a new client id."""

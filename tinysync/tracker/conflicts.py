@@ -20,8 +20,8 @@ from tinysync.tracked.sameness import same
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tinysync.crdt.blocks import Id
     from tinysync.crdt.clashes import Clash
+    from tinysync.crdt.encoding import Id
     from tinysync.crdt.node import Node
     from tinysync.model import Kind, Path
     from tinysync.tracker.replica import Replica
