@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tinysync.crdt.encoding import BINARY, HAS_KEY, HAS_LEFT, HAS_RIGHT, KIND
-from tinysync.crdt.engine import read_varint
+from tinysync.crdt.numbers import read_varint
 from tinysync.errors import BadUpdate
 
 if TYPE_CHECKING:

@@ -25,9 +25,10 @@ from tinysync.crdt.encoding import (
     STRING,
     UpdateInfo,
 )
-from tinysync.crdt.engine import LIST_PREFIX, LONG_NUMBERS, LONG_SIZES, MAP_ROOTS, META, keep_long_number
+from tinysync.crdt.engine import LIST_PREFIX, MAP_ROOTS, META
 from tinysync.crdt.ids import MAX_CLIENT
 from tinysync.crdt.lone import find_lone_write
+from tinysync.crdt.numbers import LONG_NUMBERS, LONG_SIZES, keep_long_number
 from tinysync.crdt.values import unpack
 from tinysync.errors import BadUpdate
 

@@ -7,7 +7,6 @@ the document shows. All methods are called under the lock of the tracker that ow
 
 from __future__ import annotations
 
-import math
 import os
 import weakref
 from dataclasses import dataclass, field
@@ -18,25 +17,26 @@ from tinysync.crdt.clashes import Clash, Clashes, RemovedHere
 from tinysync.crdt.deletions import DeletedHere
 from tinysync.crdt.digest import CellDigest
 from tinysync.crdt.encoding import lone_write
-from tinysync.crdt.engine import META, Applied, Engine, engine_failures
+from tinysync.crdt.engine import Applied, Engine, engine_failures
 from tinysync.crdt.entries import root_id, root_reference
 from tinysync.crdt.ids import SEED_CLIENTS, new_client_id, seed_version
 from tinysync.crdt.keys import key_text
+from tinysync.crdt.meta import check_meta, check_written_meta
+from tinysync.crdt.mirror import Mirror
 from tinysync.crdt.moves import Moves
-from tinysync.crdt.node import Node, detach_content, node_of
-from tinysync.crdt.ops import Op, Put, Reorder, Splice
+from tinysync.crdt.node import Node, detach_content
+from tinysync.crdt.ops import Op, Put
 from tinysync.crdt.overtaken import Deleted, Overtaken, Writes
 from tinysync.crdt.parents import Parents, SeenEntry
 from tinysync.crdt.patching import Patch, Patcher, Touched
 from tinysync.crdt.pending import Pending
 from tinysync.crdt.prepared import Prepared, lists_of, overrides_of, rows_of, sort_keys, unpack_prepared
 from tinysync.crdt.renewal import Renewal
-from tinysync.crdt.seed import EPOCH, FORMAT, META_CELLS, kind_cell
 from tinysync.crdt.sequence import Sequence, parse_override_key
-from tinysync.crdt.values import KINDS, encode
+from tinysync.crdt.values import encode
 from tinysync.crdt.view import is_same, view
 from tinysync.crdt.writing import is_simple, write_ops
-from tinysync.errors import BadUpdate, EngineFailure, KindMismatch
+from tinysync.errors import BadUpdate, EngineFailure
 from tinysync.status import Coverage
 
 if TYPE_CHECKING:
@@ -68,18 +68,6 @@ class Received:
     """What was written here and elsewhere at once, once it shows."""
 
 
-@dataclass(slots=True)
-class _Mirror:
-    """What Python keeps beside the engine, so that it need not be asked."""
-
-    nodes: dict[str, Node] = field(default_factory=dict)
-    """The containers that show, by node id."""
-    sequences: dict[str, Sequence] = field(default_factory=dict)
-    """All lists, also those that do not show."""
-    hidden: dict[str, set[str]] = field(default_factory=dict)
-    """Key texts of the cells of dict and set nodes that do not show."""
-
-
 class Document:
     """The nodes, the engine and the exchange of updates of one structure.
 
@@ -92,7 +80,8 @@ class Document:
         self.version = version
         self.root = Node(kind, None, None)
         self._make = make
-        self._mirror = _Mirror()
+        self.mirror = Mirror()
+        """The containers that show, and what is there of others."""
         self._pending = Pending()
         self._left_out = False
         """Whether an update on disk could not be used."""
@@ -130,7 +119,7 @@ class Document:
                 self._load_prepared(state, known, later)
                 return
             applied = self._fill(list(updates))
-            self._check_meta()
+            check_meta(self.engine, self.kind)
             self.root.container = self._make(self.kind, self.root)
             Patcher(self).show_root(applied)
 
@@ -139,14 +128,14 @@ class Document:
         self._renewal.highest = known.highest_session
         self._renewal.note(infos.values())
         self._begin_engine(Engine(new_client_id(self._renewal.highest), state, known.lists), known.places)
-        self._mirror = _Mirror(sequences=known.sequences())
-        self._mirror.hidden = {identifier: set(texts) for identifier, texts in known.hidden.items()}
+        self.mirror = Mirror(sequences=known.sequences())
+        self.mirror.hidden = {identifier: set(texts) for identifier, texts in known.hidden.items()}
         for sequence in self.sequences.values():
             self.moves.note(sequence)
         self.moves.settle(self.sequences, self.engine)
         applied = self._apply(self._take_ready(infos, trusted=True)) if infos else None
-        self._check_meta()
-        self._mirror.nodes = known.build(self.root, self.sequences, self._make)
+        check_meta(self.engine, self.kind)
+        self.mirror.nodes = known.build(self.root, self.sequences, self._make)
         if applied is not None:
             patches = Patcher(self).show(applied)
             sort_keys({patch.node for patch in patches if patch.node.kind == "dict"})
@@ -176,10 +165,10 @@ class Document:
         keep their slots. None: it is not known what was written.
         """
         with engine_failures("while it read the document again"):
-            elements = {} if failed is None else self._elements_before(failed)
+            elements = {} if failed is None else self.mirror.elements_before(failed, self.engine)
             applied = self._fill(list(updates))
             if is_same(self.root.container, self.view()):
-                self._adopt(self.root)
+                self.mirror.adopt(self.root)
             else:
                 elements = {}
                 Patcher(self, detach_content(self.root)).show_root(applied)
@@ -188,31 +177,12 @@ class Document:
                     if self.nodes.get(node.id) is node:
                         self.sequence(node.id).keep_slots(self.engine, slots)
 
-    def _elements_before(self, ops: list[Op]) -> dict[Node, list[Slot]]:
-        """Return the elements of each list as they were before the ops."""
-        with self.engine.reading():
-            lists = [node for node in self.nodes.values() if node.kind == "list"]
-            elements = {node: self.sequence(node.id).anchors(self.engine) for node in lists}
-        for op in reversed(ops):
-            if isinstance(op, Reorder):
-                if op.moved is not None:
-                    after = elements[op.node].copy()
-                    for slot, index in zip(after, op.order, strict=True):
-                        elements[op.node][index] = slot
-                continue
-            if isinstance(op, Splice) and op.slots is not None and op.gone is not None:
-                elements[op.node][op.index : op.index + len(op.slots)] = op.gone
-            for entry in op.removed:
-                if entry.slots is not None:
-                    elements[entry.node] = list(entry.slots)
-        return elements
-
     def _fill(self, updates: list[bytes]) -> Applied:
         infos = {update: check_update(update) for update in updates}
         self._renewal.note(infos.values())
         self._begin_engine(Engine(new_client_id(self._renewal.highest)))
         self._renewal.begun()
-        self._mirror = _Mirror()
+        self.mirror = Mirror()
         self._pending = Pending()
         ready = self._take_ready(infos, trusted=True)
         applied = self._apply(ready)
@@ -229,65 +199,26 @@ class Document:
         self.root.seeded = layer == "d"
         return applied
 
-    def _check_meta(self) -> None:
-        """Raise unless the document is one that this tinysync can go on with.
-
-        What makes no sense there, an earlier version has let in: it says nothing.
-        """
-        with self.engine.reading():
-            version, epoch, kind = (self.engine.get(META, key) for key in ("format", "epoch", "kind"))
-        if _is_whole(version) and version > FORMAT:
-            raise BadUpdate(f"the document has format {version:.0f}; this tinysync knows {FORMAT}: upgrade it")
-        if kind in KINDS and kind != self.kind:
-            raise KindMismatch(f"the document's root is a {kind}, not a {self.kind}")
-        if _is_whole(epoch) and epoch != EPOCH:
-            raise BadUpdate(f"the document is of epoch {epoch:.0f}; this tinysync knows {EPOCH}: upgrade it")
-
-    def _adopt(self, node: Node) -> None:
-        """Register a live container and those inside it, and sort out which of its cells do not show."""
-        self.nodes[node.id] = node
-        container = node.container
-        if node.kind == "list":
-            self.sequence(node.id)
-        else:
-            rest = self.hidden.pop(node.id, set()) - {key_text(key) for key in container}
-            node.absent = rest or None
-        if node.kind != "set":
-            for value in container.values() if node.kind == "dict" else container:
-                child = node_of(value)
-                if child is not None:
-                    self._adopt(child)
-
     # --- the mirror ----------------------------------------------------------------------------------------
 
     @property
     def nodes(self) -> dict[str, Node]:
         """The containers that show, by node id."""
-        return self._mirror.nodes
+        return self.mirror.nodes
 
     @property
     def sequences(self) -> dict[str, Sequence]:
         """All lists by node id, also those that do not show."""
-        return self._mirror.sequences
+        return self.mirror.sequences
 
     @property
     def hidden(self) -> dict[str, set[str]]:
         """Key texts of the cells of dict and set nodes that do not show."""
-        return self._mirror.hidden
+        return self.mirror.hidden
 
     def sequence(self, list_id: str) -> Sequence:
         """Return the mirror of a list."""
-        sequence = self.sequences.get(list_id)
-        if sequence is None:
-            sequence = self.sequences[list_id] = Sequence(list_id)
-        return sequence
-
-    def has_hidden(self, identifier: str, kind: Kind) -> bool:
-        """Tell whether cells are left of a container that does not show."""
-        if kind == "list":
-            sequence = self.sequences.get(identifier)
-            return sequence is not None and bool(sequence.slots)
-        return bool(self.hidden.get(identifier))
+        return self.mirror.sequence(list_id)
 
     def make(self, kind: Kind, node: Node) -> Any:
         """Return a new live container for a node."""
@@ -378,7 +309,7 @@ class Document:
         infos = {update: check_update(update) for update in updates}
         if not trusted:
             for info in infos.values():
-                self._check_written_meta(info)
+                check_written_meta(info, self.kind)
         with engine_failures("on what came from another device"):
             self._check_own_blocks(infos.values())
             self.moves.settle(self.sequences, self.engine)
@@ -400,17 +331,6 @@ class Document:
             from_log=trusted,
             overtaken=overtaken,
         )
-
-    def _check_written_meta(self, info: UpdateInfo) -> None:
-        """Let updates say about the document only what it is."""
-        for key, content in info.meta:
-            if content not in META_CELLS.get(key, ()):
-                raise BadUpdate(
-                    f"an update that changes the {key!r} of the document; if a newer tinysync sent it, upgrade "
-                    "this one"
-                )
-            if key == "kind" and content != kind_cell(self.kind):
-                raise BadUpdate(f"an update of a document of another kind; this one is a {self.kind}")
 
     def _take_ready(self, arrived: dict[bytes, UpdateInfo], *, trusted: bool = False) -> dict[bytes, UpdateInfo]:
         """Return the updates to apply next; raises BadUpdate if one that arrived does not fit the document.
@@ -526,7 +446,7 @@ class Document:
         """Let go of the live structure at once, of a document that nobody needs any more: it is made of cycles."""
         for node in self.nodes.values():
             node.container = None
-        self._mirror = _Mirror()
+        self.mirror = Mirror()
 
     def view(self) -> Any:
         """Return the plain structure that the document shows, computed from the document alone."""
@@ -543,7 +463,3 @@ def _note_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_note_fork)
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value) and value == int(value)

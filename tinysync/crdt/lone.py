@@ -10,8 +10,8 @@ from array import array
 from typing import Final
 
 from tinysync.crdt.encoding import ANY, HAS_KEY, HAS_LEFT, SIZES, STRING, LoneWrite, UpdateInfo
-from tinysync.crdt.engine import read_varint
 from tinysync.crdt.ids import MAX_CLIENT
+from tinysync.crdt.numbers import read_varint
 
 # Numbers in their shortest form: those of sessions and seeds, and clocks that are far from their limit.
 _CLIENT: Final = rb"([\x80-\xff]{6,7}[\x01-\x7f])"

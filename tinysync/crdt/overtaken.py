@@ -28,7 +28,7 @@ from tinysync.crdt.encoding import (
     TRUE,
     lone_write,
 )
-from tinysync.crdt.engine import read_varint
+from tinysync.crdt.numbers import read_varint
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from tinysync.crdt.blocks import in_order
 from tinysync.crdt.check import check_update
 from tinysync.crdt.encoding import DELETED
-from tinysync.crdt.engine import META, write_varint
+from tinysync.crdt.engine import META
 from tinysync.crdt.ids import SEED_CLIENTS
+from tinysync.crdt.numbers import write_varint
 from tinysync.errors import BadUpdate, EngineFailure
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from tinysync.crdt.blocks import in_order
 from tinysync.crdt.check import check_update
 from tinysync.crdt.encoding import ANY, BUFFER, HAS_LEFT, HAS_RIGHT, SIZES, STRING
-from tinysync.crdt.engine import read_varint, write_varint
+from tinysync.crdt.numbers import read_varint, write_varint
 from tinysync.errors import BadUpdate
 
 if TYPE_CHECKING:

@@ -213,7 +213,7 @@ class Writer:
         """
         entry = f"{parent}/{text}"
         generation = first = self._generation(entry)
-        while is_used(generation) or self.document.has_hidden(
+        while is_used(generation) or self.document.mirror.has_hidden(
             node_id(parent, text, child.kind, generation),
             child.kind,
         ):

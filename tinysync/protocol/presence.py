@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from tinysync.crdt.engine import write_varint
+from tinysync.crdt.numbers import write_varint
 from tinysync.errors import ProtocolError
 from tinysync.protocol.messages import Code
 from tinysync.protocol.numbers import read_number

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from tinysync.crdt.engine import write_varint
+from tinysync.crdt.numbers import write_varint
 from tinysync.errors import ProtocolError
 from tinysync.protocol.messages import Code
 from tinysync.protocol.numbers import read_number
