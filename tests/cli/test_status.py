@@ -9,9 +9,11 @@ import signal
 import subprocess
 
 import pytest
+from click.shell_completion import ShellComplete
 
 from tests.peer.devices import wait_until
 from tinysync import Peer, Pickle, track, tracker
+from tinysync.cli.commands import tinysync
 
 from .processes import command, here, printed
 
@@ -167,6 +169,22 @@ def test_a_device_is_forgotten_by_its_name_or_id(devices):
     assert status()["devices"] == []
 
 
+def offered(*words):
+    complete = ShellComplete(tinysync, {}, "tinysync", "_TINYSYNC_COMPLETE")
+    return [item.value for item in complete.get_completions(list(words[:-1]), words[-1])]
+
+
+def test_those_that_can_be_forgotten_are_offered(devices):
+    todo, _, _, phone = devices
+    settled()
+    assert offered("forget", "todo", "") == []
+    phone.close()
+    wait_until(lambda: offered("forget", "todo", "") == ["phone"])
+    assert offered("forget", "todo", "ph") == ["phone"]
+    assert offered("forget", "todo", "t") == offered("forget", "nothing", "") == []
+    tracker(todo).close()
+
+
 def test_of_devices_of_one_name_the_one_that_is_gone_is_forgotten(place):
     def links():
         return sorted(each["connected"] for each in status()["devices"])
@@ -188,4 +206,5 @@ def test_of_devices_of_one_name_the_one_that_is_gone_is_forgotten(place):
         assert (refused.exit_code, "give the id" in refused.stderr) == (1, True)
         for each in status()["devices"]:
             assert each["id"] in refused.stderr
+        assert sorted(offered("forget", "todo", "")) == sorted(each["id"] for each in status()["devices"])
         tracker(todo).close()
