@@ -82,6 +82,25 @@ def test_a_device_that_comes_back_is_met_again(device, tmp_path):
     assert theirs == {"b": 2}
 
 
+@pytest.mark.parametrize("goes", ["the link", "the structure"])
+def test_who_is_forgotten_while_it_is_noted_that_it_went_stays_forgotten(device, tmp_path, goes):
+    laptop = device(tmp_path / "laptop", listen="127.0.0.1:0", device="laptop")
+    phone = device(tmp_path / "phone", connect=[laptop.peer.url], device="phone")
+    ours, theirs = laptop.track({}), phone.track({})
+    synced(ours, theirs)
+    wait_until(lambda: tracker(ours).status().synced)
+    (link,) = laptop.peer._connections
+    with ours:  # keeps it from being noted what the phone has
+        phone.peer.close() if goes == "the link" else tracker(theirs).close()
+        wait_until(lambda: names(ours) == [("phone", False)])
+        looks = [*link._last_looks]
+        tracker(ours).forget(tracker(ours).status().devices[0])
+    wait_until(lambda: all(look.done() for look in looks) if goes == "the structure" else link.ended.is_set())
+    assert not tracker(ours)._replica.known.all()
+    tracker(ours).close()
+    assert in_file(tmp_path / "laptop") == []
+
+
 def test_who_cannot_be_forgotten(device, tmp_path):
     laptop = device(tmp_path / "laptop", listen="127.0.0.1:0", connect=["ws://127.0.0.1:9"], device="laptop")
     phone = device(tmp_path / "phone", connect=[laptop.peer.url], device="phone")

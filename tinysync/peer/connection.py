@@ -176,6 +176,11 @@ class Connection:
         """Whether both sides have introduced themselves."""
         return self.session.state is LinkState.READY
 
+    @property
+    def _is_linked(self) -> bool:
+        """Whether there is a link to the other device: this one, unless it is about to end, or another."""
+        return self.is_ready or self._links.has_twin(self)
+
     def device(self, replica: DeviceId, coverage: Coverage | None = None) -> KnownDevice:
         """Return who is at the other end, with what it holds of a document, which it keeps in ``replica``."""
         address = self.url or min(self.urls, default=None)
@@ -398,7 +403,7 @@ class Connection:
         """Remember what the peer holds of a document."""
         opened = self.opened.get(document.name)
         if opened is not None:
-            self._note(opened, coverage, linked=True)
+            self._note(opened, coverage, linked=self._is_linked)
             if opened.has_all:
                 self._note_who_is_made_up_for(opened, coverage)
         self._changed()
@@ -413,7 +418,7 @@ class Connection:
         """Remember what the peer said to hold of a document, and how much of it has come."""
         opened = self.opened.get(document.name)
         if opened is not None:
-            self._note(opened, linked=True)
+            self._note(opened, linked=self._is_linked)
         self._changed()
 
     def _note(self, opened: OpenDocument, coverage: Coverage | None = None, *, linked: bool) -> None:
@@ -449,7 +454,7 @@ class Connection:
         if error is None:
             self._agreed.add(document.name)
         if news and document.name in self.opened:
-            self._note(self.opened[document.name], linked=True)
+            self._note(self.opened[document.name], linked=self._is_linked)
         self._changed()
 
     def give_up(self, opened: OpenDocument, error: Exception) -> None:
@@ -568,7 +573,7 @@ class Connection:
             self.replicas[name] = opened.replica
             if all(known.replica != opened.replica for known in opened.document.known_devices()):
                 logger.warning("%s", _COPY.format(name=name, device=self.device_name))
-            self._note(opened, linked=True)
+            self._note(opened, linked=self._is_linked)
             self._changed()
 
     def _note_refusal(self, name: DocumentId, code: str, text: str) -> None:

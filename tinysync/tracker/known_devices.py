@@ -39,9 +39,13 @@ class KnownDevices:
             return list(self._known.values())
 
     def note(self, device: KnownDevice) -> None:
-        """Note how far a device is; ``save`` makes it last."""
+        """Note how far a device is; ``save`` makes it last.
+
+        One without a link is known already, or was forgotten while its link ended: then it stays forgotten.
+        """
         with self._lock:
-            self._known[device.replica] = self._unsaved[device.replica] = device
+            if device.linked or device.replica in self._known:
+                self._known[device.replica] = self._unsaved[device.replica] = device
 
     def note_unreached(self, source: object, addresses: Mapping[str, str]) -> bool:
         """Note where ``source`` finds nobody, and why; ``save`` makes it last. Return whether that is news."""
