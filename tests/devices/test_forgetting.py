@@ -101,6 +101,21 @@ def test_who_is_forgotten_while_it_is_noted_that_it_went_stays_forgotten(device,
     assert in_file(tmp_path / "laptop") == []
 
 
+def test_of_who_was_at_an_address_only_the_address_is_left(device, tmp_path):
+    phone = device(tmp_path / "phone", listen="127.0.0.1:0", device="phone")
+    laptop = device(tmp_path / "laptop", connect=[phone.peer.url], device="laptop")
+    ours, theirs = laptop.track({}), phone.track({})
+    synced(ours, theirs)
+    phone.peer.close()
+    wait_until(lambda: names(ours) == [("phone", False)])
+    tracker(ours).forget(tracker(ours).status().devices[0])
+    wait_until(lambda: not laptop.peer._connections)
+    (left,) = tracker(ours).status().devices
+    assert (left.id, left.address, left.acked) == (None, laptop.peer._links.missing()[0], 0)
+    with pytest.raises(UsageError, match="nothing is remembered of phone.*connect="):
+        tracker(ours).forget(left)
+
+
 def test_who_cannot_be_forgotten(device, tmp_path):
     laptop = device(tmp_path / "laptop", listen="127.0.0.1:0", connect=["ws://127.0.0.1:9"], device="laptop")
     phone = device(tmp_path / "phone", connect=[laptop.peer.url], device="phone")

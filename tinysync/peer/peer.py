@@ -47,7 +47,7 @@ from tinysync.transport.websocket import WebSocketTransport
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Container, Mapping, Sequence
     from concurrent.futures import Future
     from types import TracebackType
     from typing import Self
@@ -478,7 +478,7 @@ class Peer:
             )
             for device in devices
         ]
-        return all_devices(Coverage(), [], [Reached(linked, self._unreached_at(DocumentId("")))])
+        return all_devices(Coverage(), [], [Reached(linked, self._unreached_at(DocumentId(""), []))])
 
     def on_status(self, callback: Callable[[PeerStatus], object]) -> StatusSubscription:
         """Call back with ``status()`` whenever it has changed: a device came or went, confirmed or is behind.
@@ -518,16 +518,19 @@ class Peer:
     def _reached(self, name: DocumentId, here: Coverage, known: Sequence[KnownDevice]) -> Reached:
         self._flush()
         linked = linked_devices(name, here, known, self._connections)
-        return Reached(linked, self._unreached_at(name))
+        return Reached(linked, self._unreached_at(name, known))
 
-    def _unreached_at(self, name: DocumentId) -> dict[str, tuple[KnownDevice, str]]:
-        return {url: (self._met_at(url, name), self._unreached.get(url, "")) for url in self._links.missing()}
+    def _unreached_at(self, name: DocumentId, known: Sequence[KnownDevice]) -> dict[str, tuple[KnownDevice, str]]:
+        ids = {device.replica for device in known}
+        return {url: (self._met_at(url, name, ids), self._unreached.get(url, "")) for url in self._links.missing()}
 
-    def _met_at(self, url: str, name: DocumentId) -> KnownDevice:
+    def _met_at(self, url: str, name: DocumentId, known: Container[DeviceId]) -> KnownDevice:
         met = self._links.met.get(url)
         if met is None:
             return KnownDevice(NOT_KEPT, address=url)
-        return replace(met.device, replica=met.replicas.get(name, NOT_KEPT), address=url)
+        replica = met.replicas.get(name, NOT_KEPT)
+        # Who was forgotten, or is this folder itself, is no device of the document any more.
+        return replace(met.device, replica=replica if replica in known else NOT_KEPT, address=url)
 
     def _tried(self) -> None:
         for document in self._documents.values():
