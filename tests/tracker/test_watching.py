@@ -300,6 +300,22 @@ def test_what_was_put_right_and_is_wrong_again_is_reported_again(tmp_path, caplo
             wait_until(lambda number=number: replica.root == {"a": number})
 
 
+def test_an_edit_that_cannot_be_read_at_first_is_reported_once_and_taken_when_it_can(tmp_path, caplog):
+    base, elsewhere = tmp_path / ".tinysync" / "conf" / "base", tmp_path / "base"
+    heard = Heard()
+    with opened(tmp_path, {"a": 1}, callback=heard) as replica:
+        base.rename(elsewhere)
+        base.mkdir()
+        (tmp_path / "conf.yaml").write_text("a: 2\n")
+        wait_until(lambda: "Could not read" in caplog.text)
+        has_looked()
+        base.rmdir()
+        elsewhere.rename(base)
+        heard.wait(1)
+        assert replica.root == {"a": 2}
+    assert caplog.text.count("Could not") == 1
+
+
 def test_a_folder_that_is_moved_away_is_reported_and_goes_on_when_it_is_back(tmp_path, caplog):
     folder, elsewhere = tmp_path / "app", tmp_path / "elsewhere"
     with caplog.at_level(logging.ERROR, "tinysync"), opened(folder, {"a": 1}) as replica:

@@ -101,6 +101,8 @@ class View:
         """Whether the two are just being brought together: what changes meanwhile is written at the end."""
         self._refused: tuple[bytes, UnreadableFile] | None = None
         """What the file holds, and why it is not taken, if it is of another kind."""
+        self._is_unread = False
+        """Whether the file could not be read when it was last to be taken in."""
         self._asked: set[bool] = set()
         """Whether ``meet_soon`` waits for its turn, with and without the readable file."""
         self._reported = ""
@@ -246,7 +248,7 @@ class View:
             with ExitStack() as held:
                 with replica.reading():
                     self._timer = None
-                    if self._closed or not self._unsaved:
+                    if not self._is_to_be_written(replica):
                         return
                     if not self._behind.acquire(blocking=False):
                         # It is just being written. Nobody waits for that with the structure's lock held.
@@ -277,6 +279,14 @@ class View:
         else:
             if not written:
                 self.meet_soon(replica)
+
+    def _is_to_be_written(self, replica: Replica) -> bool:
+        """Tell whether the file is behind, now that a while has passed; and have read what could not be."""
+        if self._closed:
+            return False
+        if self._is_unread:
+            self.meet_soon(replica)  # it may be an edit
+        return self._unsaved
 
     def _note_written(self, change: int) -> None:
         self._trouble.over()
@@ -380,7 +390,12 @@ class View:
 
     def _take_in_edit(self, replica: Replica, *, patient: bool = True) -> UnreadableFile | None:
         """Bring a hand edit into the structure; return why that cannot be done, once it was reported."""
-        status = self._readable.status(patient=patient)
+        try:
+            status = self._readable.status(patient=patient)
+        except StorageError:
+            self._is_unread = True
+            raise
+        self._is_unread = False
         if isinstance(status, Unreadable):
             self._report(status.error, "What the program changes meanwhile is kept in the op log.")
             return status.error
