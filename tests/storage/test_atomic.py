@@ -26,8 +26,35 @@ def test_creates_replaces_and_leaves_nothing_else(tmp_path, durability):
 def test_a_check_that_says_no_leaves_the_file(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"old")
-    assert not replace_file(path, b"new", "os", check=lambda: False)
+    assert not replace_file(path, b"new", "os", check=lambda _: False)
     assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def edit_in_place(path):
+    path.write_bytes(b"edit")
+
+
+def edit_by_renaming(path):
+    aside = path.with_name("aside")
+    aside.write_bytes(b"edit")
+    aside.replace(path)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="two files change names at once on Linux")
+@pytest.mark.parametrize("edit", [edit_in_place, edit_by_renaming])
+def test_what_is_edited_between_the_check_and_the_replacement_stays(tmp_path, edit):
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+
+    def check(place):
+        is_old = place.read_bytes() == b"old"
+        if place == path:
+            edit(path)
+        return is_old
+
+    assert not replace_file(path, b"new", "os", check)
+    assert path.read_bytes() == b"edit"
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -35,7 +62,7 @@ def test_a_check_that_fails_leaves_the_file_and_no_temporary_one(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"old")
     with pytest.raises(ZeroDivisionError):
-        replace_file(path, b"new", "os", check=lambda: 1 // 0)
+        replace_file(path, b"new", "os", check=lambda _: 1 // 0)
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 

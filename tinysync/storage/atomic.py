@@ -8,6 +8,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Final, Literal
 
+from tinysync.storage.exchange import exchange
+
 if sys.platform != "win32":
     import fcntl
 
@@ -23,28 +25,45 @@ OPEN_FLAGS: Final = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 _WINDOWS_RETRIES: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 
 
-def replace_file(path: Path, data: bytes, durability: Durability, check: Callable[[], bool] | None = None) -> bool:
+def replace_file(
+    path: Path, data: bytes, durability: Durability, check: Callable[[Path], bool] | None = None
+) -> bool:
     """Give ``path`` the content ``data`` in one step; return whether it was done.
 
     The data is on the disk before it gets the name, so that a loss of power leaves the old or the new content.
-    ``durability='disk'`` also waits until the name is on the disk. ``check`` is called right before the
-    replacement; if it says False, the file stays as it is. The mode of an existing file is kept, a symbolic link
-    is followed, a missing folder is made. Only one writer at a time is supported. Raise OSError; then, too, the
-    file is as it was, and no temporary file is left.
+    ``durability='disk'`` also waits until the name is on the disk. ``check`` looks at the file right before it is
+    replaced and, on Linux, at what was replaced: if it says False, the file stays as it is. The mode of a file
+    that is there is kept, a symbolic link is followed, a missing folder is made. Only one writer at a time is
+    supported. Raise OSError; then, too, the file is as it was, and no temporary file is left.
     """
     target = path.resolve()
     temp = write_beside(target, data)
     try:
-        if check is not None and not check():
+        if check is not None and not check(target):
             temp.unlink()
             return False
-        _replace(temp, target)
+        if check is None or not exchange(temp, target):
+            _replace(temp, target)
+        elif not _was_right(temp, target, check):
+            return False
     except BaseException:
         discard(temp)
         raise
     if durability == "disk":
         sync_folder(target.parent)
     return True
+
+
+def _was_right(old: Path, target: Path, check: Callable[[Path], bool]) -> bool:
+    """Look at what was replaced, and remove it; if it is not what it should be, put it back instead."""
+    is_right = False
+    try:
+        is_right = check(old)
+    finally:
+        if not is_right:
+            exchange(old, target)  # somebody has written it just now
+    old.unlink()
+    return is_right
 
 
 def put_in_place(temp: Path, target: Path) -> None:

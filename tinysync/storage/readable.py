@@ -233,7 +233,7 @@ class ReadableFile:
         else:
             known = digest(content)
             self._base.note(known, new, None if known == self._base.last else content)
-        if not replace_file(self._path, data, self._durability, check=lambda: self._read() == content):
+        if not replace_file(self._path, data, self._durability, lambda place: read_regular(place) == content):
             return False
         self._note_content(data)
         return True

@@ -103,8 +103,8 @@ class WholeFile:
                 )
             self._known = signature(self.path)
 
-    def _is_ours(self) -> bool:
-        return signature(self.path) in (self._known, None)
+    def _is_ours(self, place: Path) -> bool:
+        return signature(place) in (self._known, None)
 
     def reread(self) -> list[bytes]:
         """Return nothing: there is no document."""
