@@ -25,7 +25,8 @@ def show(todo: DictWrapper) -> None:
 def on_change(changes: Change | list[Change]) -> None:
     first = changes[0] if isinstance(changes, list) else changes
     if first.origin != "local":
-        print(f"\nThe list changed, via {first.device}:" if first.device else "\nThe list was edited by hand:")
+        who = f"{'via' if first.via else 'by'} {first.device}"
+        print(f"\nThe list changed, {who}:" if first.device else "\nThe list was edited by hand:")
         show(first.root)
 
 

@@ -28,6 +28,14 @@ NOT_KEPT: Final = DeviceId("")
 
 
 @dataclass(frozen=True, slots=True)
+class Author:
+    """A device that wrote to a document: the folder in which it keeps it, empty if it keeps nothing, and its name."""
+
+    replica: DeviceId
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """One change of a tracked structure, as a callback gets it.
 
@@ -35,8 +43,10 @@ class Change:
     ``path`` leads from the root to ``target``, the container that was changed by calling
     ``func_name(*args, **kwargs)`` on it. ``origin`` is ``'local'`` for this program, ``'remote'`` for another
     device and ``'file'`` for a hand edit of the readable file. For ``'remote'``, ``device`` names the device that
-    brought the change over a link: it wrote it, or passed it on; who wrote it is not sent. What another process
-    that has the structure open did itself is ``'remote'``, too, and ``device`` then is this device's own id.
+    wrote it. Where that is not known ``via`` is True, and ``device`` names the one that brought the change over a
+    link: it wrote it, or passed it on. (It is not known of what a Yjs client wrote, of what came with changes of
+    others in one go, and of a deletion that was caught up with.) What another process that has the structure open
+    did itself is ``'remote'``, too, and ``device`` then is this device's own id.
     """
 
     root: Any
@@ -48,6 +58,7 @@ class Change:
     target: Any = None
     origin: Origin = "local"
     device: DeviceId | None = None
+    via: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +115,8 @@ class HistoryEntry:
     ``version`` is its number on this device, for good; ``when`` it was saved here, in local time. ``origin`` is
     where it came from: this device (``'local'``), a hand edit (``'file'``), another device (``'remote'``), or the
     defaults that the program gave (``'default'``). ``device`` is the name of this device, or, if ``'remote'``, of
-    the one that brought it, and made it or passed it on; this one goes by the name that its peer has, or else by
-    that of the host.
+    the one that made it. Where that is not known, or several made it, ``via`` is True, and ``device`` is the name of
+    the one that brought it. This device goes by the name that its peer has, or else by that of the host.
     """
 
     version: int
@@ -113,6 +124,7 @@ class HistoryEntry:
     device: DeviceId
     origin: HistoryOrigin
     _find_paths: Callable[[], list[Path]] = field(repr=False, compare=False)
+    via: bool = field(default=False, repr=False)
 
     def __repr__(self) -> str:
         try:
@@ -121,7 +133,7 @@ class HistoryEntry:
             paths = f"<{error}>"
         return (
             f"HistoryEntry(version={self.version}, when={self.when.isoformat(' ', 'seconds')},"
-            f" device={self.device!r}, origin={self.origin!r}, paths={paths})"
+            f" device={self.device!r}, origin={self.origin!r}, paths={paths}{', via=True' if self.via else ''})"
         )
 
     @property
@@ -181,11 +193,13 @@ class Conflict:
     kind: 'value', or 'move': both moved one element of a list, and the values are the indices it was moved to.
     lost: what did not take effect, as a plain copy; NOTHING if it was a deletion.
     kept: what did.
-    lost_device: the name of this device if what was lost was its own write, else of the one that brought it over a
-      link, and wrote it or passed it on: who wrote it is not sent.
+    lost_device: the name of the device that wrote what was lost.
     kept_device: the same for what was kept. Both are empty where no name is known.
     lost_here: whether it was this device's write that was lost.
     when: the time at which this device found it, in local time.
+    via: whether it is not known who the other device was: then its name is that of the one that brought the write
+      over a link. It is not known of Yjs clients, nor of an element of a list that was deleted while the devices
+      were apart.
     """
 
     path: Path
@@ -197,6 +211,7 @@ class Conflict:
     lost_here: bool
     when: datetime
     _restore: Callable[[], None] = field(repr=False, compare=False)
+    via: bool = False
 
     def restore(self) -> None:
         """Write what was lost back, as a new change: it is saved, synced and can be undone like any other.

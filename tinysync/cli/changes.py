@@ -11,7 +11,7 @@ from rich.text import Text
 
 from tinysync.cli.bursts import Burst
 from tinysync.cli.paths import path_text
-from tinysync.cli.reporting import console, print_json, shortened
+from tinysync.cli.reporting import by_whom, console, print_json, shortened
 from tinysync.model import DeviceId
 from tinysync.tracker.stored import read_device
 
@@ -68,7 +68,7 @@ class Printer:
             console().print(self._beginning(who).append(what, "dim"))
 
     def _beginning(self, who: str) -> Text:
-        """Return how a line begins: when, where, which way it came."""
+        """Return how a line begins: when, where, who."""
         when, file = f"{datetime.now().astimezone():%H:%M:%S}  ", self._structure.paths.readable.name
         return Text.assemble((when, "dim"), (file, "bold"), "  ", (who, "cyan"), "  ")
 
@@ -77,8 +77,8 @@ class Printer:
             self._own = self._own or read_device(self._structure.paths)
             if change.device == self._own:
                 return "a program here"
-        via = f"via {change.device}" if change.device else "another device"
-        return {"file": "edited by hand", "local": "here"}.get(change.origin, via)
+        another = by_whom(change.device, via=change.via)
+        return {"file": "edited by hand", "local": "here"}.get(change.origin, another)
 
 
 def _entry(change: Change) -> tuple[list[Any], slice | None, bool]:
@@ -97,6 +97,7 @@ def _for_programs(change: Change, structure: Structure) -> dict[str, Any]:
         "when": datetime.now().astimezone().isoformat(timespec="milliseconds"),
         "origin": change.origin,
         "device": change.device,
+        **({"via": True} if change.via else {}),
         "path": path,
         "change": change.func_name,
     }

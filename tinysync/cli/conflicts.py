@@ -12,7 +12,16 @@ from rich.text import Text
 from tinysync.api import tracker
 from tinysync.cli.history import newest_version
 from tinysync.cli.paths import path_text
-from tinysync.cli.reporting import as_json, console, examples, print_json, print_table, print_text, shortened
+from tinysync.cli.reporting import (
+    as_json,
+    by_whom,
+    console,
+    examples,
+    print_json,
+    print_table,
+    print_text,
+    shortened,
+)
 from tinysync.cli.structures import Structure, look_in, structure_argument
 from tinysync.cli.times import moment
 from tinysync.model import NOTHING, Conflict
@@ -39,8 +48,8 @@ _COLUMNS: Final = ("number", "when", "where", "lost", "kept")
 def list_conflicts(structure: Structure, number: int | None, as_json: bool) -> None:
     """List what was written in NAME on two devices at once, the newest first: what was lost, and what was kept.
 
-    'via phone' is what the phone brought, which may have passed on what others wrote. What --restore brings back
-    is a new change, which other devices get as well.
+    'by phone' is what the phone wrote, 'via phone' what it brought where it is not known who wrote it. What
+    --restore brings back is a new change, which other devices get as well.
     """
     root = look_in(structure)
     with closing(tracker(root)):
@@ -120,6 +129,7 @@ def _for_programs(conflict: Conflict, structure: Structure) -> dict[str, Any]:
         "lost_device": conflict.lost_device,
         "kept_device": conflict.kept_device,
         "lost_here": conflict.lost_here,
+        **({"via": True} if conflict.via else {}),
     }
 
 
@@ -135,7 +145,7 @@ def _for_people(conflict: Conflict, structure: Structure) -> Text:
 
 
 def _values(conflict: Conflict) -> tuple[str, str]:
-    """Return what was lost and what was kept, with which way it came."""
+    """Return what was lost and what was kept, with who wrote it."""
     return (
         _value(conflict, conflict.lost, conflict.lost_device, here=conflict.lost_here),
         _value(conflict, conflict.kept, conflict.kept_device, here=not conflict.lost_here),
@@ -149,4 +159,4 @@ def _value(conflict: Conflict, value: Any, device: str, *, here: bool) -> str:
         text = f"move to {value}" if here else f"a move to {value}"
     else:
         text = shortened(repr(value))
-    return f"your {text}" if here else f"{text} ({f'via {device}' if device else 'another device'})"
+    return f"your {text}" if here else f"{text} ({by_whom(device, via=conflict.via)})"

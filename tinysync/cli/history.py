@@ -11,7 +11,7 @@ from rich.text import Text
 from tinysync.api import tracker
 from tinysync.cli.entries import print_value
 from tinysync.cli.paths import entry, parse_path, path_argument, path_text
-from tinysync.cli.reporting import as_json, console, examples, print_json, print_table, print_text
+from tinysync.cli.reporting import as_json, by_whom, console, examples, print_json, print_table, print_text
 from tinysync.cli.structures import Structure, look_in, structure_argument
 from tinysync.cli.times import When, moment
 
@@ -30,7 +30,7 @@ when_argument = click.argument("when", type=When())
 
 @click.command(
     "log",
-    short_help="What changed, when, and which way it came.",
+    short_help="What changed, when, and who wrote it.",
     epilog=examples("log todo", "log todo.yaml -n 3", "log todo --json -n 0 | jq -c .paths"),
 )
 @structure_argument
@@ -45,10 +45,10 @@ when_argument = click.argument("when", type=When())
 )
 @as_json
 def show_log(structure: Structure, number: int, as_json: bool) -> None:
-    """Show the history of NAME, the newest version first: when, which way it came, what.
+    """Show the history of NAME, the newest version first: when, who wrote it, what.
 
-    'via phone' is what the phone brought, which may have passed on what others wrote. Nothing is written, whoever
-    has it open. 'at' shows a version, 'restore' brings one back.
+    'by phone' is what the phone wrote, 'via phone' what it brought where it is not known who wrote it. Nothing is
+    written, whoever has it open. 'at' shows a version, 'restore' brings one back.
     """
     entries = structure.read().history()
     shown = entries[:number] if number else entries
@@ -61,6 +61,7 @@ def show_log(structure: Structure, number: int, as_json: bool) -> None:
                     "when": each.when.isoformat(timespec="milliseconds"),
                     "origin": each.origin,
                     "device": each.device,
+                    **({"via": True} if each.via else {}),
                     "paths": each.paths,
                 }
             )
@@ -81,7 +82,7 @@ def show_log(structure: Structure, number: int, as_json: bool) -> None:
 def _who(version: HistoryEntry) -> str:
     if version.origin == "file" and version.version == 1:
         return "the file"
-    return _WHO.get(version.origin) or f"via {version.device}"
+    return _WHO.get(version.origin) or by_whom(version.device, via=version.via)
 
 
 def _paths(version: HistoryEntry, terminal: bool) -> str:

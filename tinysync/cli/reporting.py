@@ -206,6 +206,11 @@ def shortened(text: str) -> str:
     return text if len(text) <= _MOST_LETTERS else f"{text[: _MOST_LETTERS - 1]}…"
 
 
+def by_whom(device: str | None, *, via: bool) -> str:
+    """Return in words which other device something is from: who wrote it, or ``via``, who brought it."""
+    return f"{'via' if via else 'by'} {device}" if device else "another device"
+
+
 def table(columns: Sequence[str], rows: Iterable[Sequence[Text | str]], title: str = "") -> Table:
     """Return a table for a terminal."""
     made = Table(

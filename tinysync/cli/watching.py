@@ -25,9 +25,9 @@ from tinysync.cli.structures import FORMATS, Structure, StructureType, look_in, 
 @click.option("--path", "pattern", metavar="PATTERN", help="Only what this matches: * is any step, ** any number.")
 @as_json
 def watch(structures: tuple[Structure, ...], pattern: str | None, as_json: bool) -> None:
-    """Print what changes in NAMEs, or all structures of this folder, until Ctrl-C: which way it came, where, what.
+    """Print what changes in NAMEs, or all structures of this folder, until Ctrl-C: who wrote it, where, what.
 
-    'via phone' is what the phone brought, which may have passed on what others wrote.
+    'by phone' is what the phone wrote, 'via phone' what it brought where it is not known who wrote it.
 
     Conflicts, too: what was lost where another device wrote the same thing. Changes of other devices come through
     the program that has a link to them, such as 'tinysync mirror'.

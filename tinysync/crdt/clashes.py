@@ -27,6 +27,7 @@ from tinysync.crdt.sequence import override_key, parse_override_key
 from tinysync.crdt.stored_key import stored_key
 from tinysync.crdt.values import KINDS, TOMBSTONE, Reference, decode
 from tinysync.crdt.view import view_of
+from tinysync.crdt.writers import note_authors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -65,6 +66,10 @@ class Clash:
     needs: tuple[Id, ...] = ()
     is_part: bool = False
     """Whether what was lost is only what others wrote of it."""
+    author: int | None = None
+    """The client id of the other write, if it is known."""
+    written: Items[Name] = ()
+    """The entries where the other one wrote, until its author is known."""
 
 
 class _Removal(NamedTuple):
@@ -148,6 +153,7 @@ class Clashes:
     def _changed(self, name: Name | None, clash: Clash) -> None:
         left, lists = self._left, self._left_in_lists
         self._left, self._left_in_lists = [], []
+        clash.written = () if name is None else (name,)
         write = None if name is None else self._overtaken.lost.get(name)
         if write is not None:
             clash.mark = f"lost {write[0]}:{write[1]}"
@@ -183,7 +189,7 @@ class Clashes:
             mine_lost = now == places[their]
             lost, kept = (mine, their) if mine_lost else (their, mine)
             clash = Clash(node, index, ranks[lost], ranks[kept], mine_lost, f"moved {lost[0]}:{lost[1]}", identity)
-            clash.moved = True
+            clash.moved, clash.author = True, their[1]
             if not self._overtaken.is_whole:
                 clash.needs = (engine.identity(node.id, places[mine]),)
             self._found.append(clash)
@@ -192,7 +198,7 @@ class Clashes:
 
     def found(self, applied: Applied) -> list[Clash]:
         """Return the clashes; those that need something count if that is still there in the end."""
-        hidden = self._written_to_hidden(applied) if self._removals else set()
+        hidden = self._written_to_hidden(applied) if self._removals else {}
         if not (self._found or self._maybe or self._written_again or self._overtaken.won or hidden):
             return []
         with self._document.engine.reading():
@@ -202,6 +208,7 @@ class Clashes:
             if hidden:
                 self._add_hidden(hidden)
             clashes = [clash for clash in self._found if clash.node.attached]
+            note_authors(clashes, self._overtaken, applied, self._document.own, self._document.writes)
             for clash in clashes:
                 if clash.identity is not None:
                     index = self._document.index_of(clash.node, clash.identity)
@@ -235,7 +242,7 @@ class Clashes:
         for name, clash in self._written_again:
             write = self._document.writes.unaware(name, self._overtaken)
             if write is not None and not clash.mark:
-                clash.mark = f"again {write[0]}:{write[1]}"
+                clash.mark, clash.author = f"again {write[0]}:{write[1]}", write[0]
                 self._found.append(clash)
 
     def _add_won(self) -> None:
@@ -243,7 +250,7 @@ class Clashes:
         for (root, key), write, cell in self._overtaken.won:
             mark = f"won {write[0]}:{write[1]}"
             if root == "o":
-                self._add_won_element(key, cell, mark)
+                self._add_won_element(key, cell, mark, write[0])
                 continue
             identifier, _, text = key.partition("/")
             node = document.nodes.get(identifier)
@@ -258,7 +265,7 @@ class Clashes:
             if node.kind == "set":
                 lost = set_entry(value, text)
                 kept = live_key if live_key in node.container else ABSENT
-                self._found.append(Clash(node, live_key, lost, kept, False, mark))
+                self._found.append(Clash(node, live_key, lost, kept, False, mark, author=write[0]))
                 continue
             kept = dict.get(node.container, live_key, ABSENT)
             lost = ABSENT
@@ -266,9 +273,9 @@ class Clashes:
                 typed_key, shown = dict_entry(value, text)
                 live_key = typed_key if kept is ABSENT else stored_key(node.container, live_key)
                 lost = self._plain(node, text, shown)
-            self._found.append(Clash(node, live_key, lost, kept, False, mark))
+            self._found.append(Clash(node, live_key, lost, kept, False, mark, author=write[0]))
 
-    def _add_won_element(self, key: str, cell: Any, mark: str) -> None:
+    def _add_won_element(self, key: str, cell: Any, mark: str, author: int) -> None:
         place = parse_override_key(key)
         node = self._document.nodes.get(place[0]) if place is not None else None
         if place is None or node is None:
@@ -276,7 +283,8 @@ class Clashes:
         index = self._document.index_of(node, place[1])
         if index is not None:
             lost = self._plain(node, "", decode(cell))
-            self._found.append(Clash(node, index, lost, node.container[index], False, mark, place[1]))
+            now = node.container[index]
+            self._found.append(Clash(node, index, lost, now, False, mark, place[1], author=author))
 
     def _plain(self, parent: Node, text: str, value: Any) -> Any:
         """Return what a decoded value would show."""
@@ -288,21 +296,24 @@ class Clashes:
 
     # --- containers that were removed here -----------------------------------------------------------------
 
-    def _written_to_hidden(self, applied: Applied) -> set[str]:
-        """Return the containers that do not show and that others wrote into."""
+    def _written_to_hidden(self, applied: Applied) -> dict[str, list[Name]]:
+        """Return the containers that do not show and that others wrote into, with the entries."""
         document = self._document
         hidden = {
             entry: entry.partition("/")[0] for entry, cell in applied.cells["c"].items() if cell is not ABSENT
         }
         hidden = {entry: node for entry, node in hidden.items() if node and node not in document.nodes}
         foreign = document.writes.foreign(self._overtaken.seen) if hidden else set()
-        written = {node for entry, node in hidden.items() if document.writes.place(("c", entry)) in foreign}
+        written: dict[str, list[Name]] = {}
+        for entry, node in hidden.items():
+            if document.writes.place(("c", entry)) in foreign:
+                written.setdefault(node, []).append(("c", entry))
         for list_id, delta in applied.deltas:
             if list_id not in document.nodes and any("insert" in step for step in delta):
-                written.add(list_id)
+                written.setdefault(list_id, [])
         return written
 
-    def _add_hidden(self, written: set[str]) -> None:
+    def _add_hidden(self, written: dict[str, list[Name]]) -> None:
         """Find what others wrote into containers that this device had removed."""
         document = self._document
         removals = {identifier: document.removed_here.get(identifier) for identifier in written}
@@ -320,7 +331,9 @@ class Clashes:
             if node_of(kept) is not None and node_of(kept).id == identifier:  # type: ignore[union-attr]
                 continue
             mark = f"hidden {identifier} {digest}"
-            self._found.append(Clash(removal.parent, removal.key, lost, kept, False, mark, is_part=True))
+            clash = Clash(removal.parent, removal.key, lost, kept, False, mark, is_part=True)
+            clash.written = written[identifier]
+            self._found.append(clash)
 
     def _removed_before(self, unknown: set[str]) -> dict[str, _Removal]:
         """Find containers among those that earlier sessions of this device removed, by their generations."""

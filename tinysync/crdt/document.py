@@ -57,6 +57,8 @@ class Received:
     """False if the document already held everything."""
     pending: bool
     """True if an update refers to others that are missing: a diff must be requested."""
+    infos: dict[bytes, UpdateInfo]
+    """Those that are in the engine, and what they hold."""
     kept: list[bytes]
     """The updates without those that were dropped because too many wait for others: these are to be logged."""
     touched: list[Touched] = field(default_factory=list)
@@ -327,6 +329,7 @@ class Document:
             applied,
             new=applied.events > 0 or not parked.keys() >= still_parked.keys(),
             pending=not ready.keys() >= infos.keys(),
+            infos=ready,
             kept=[update for update in updates if update in ready or update in still_parked],
             from_log=trusted,
             overtaken=overtaken,

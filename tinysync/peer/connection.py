@@ -26,6 +26,7 @@ from tinysync.peer.opened import OpenDocument
 from tinysync.peer.sender import Sender
 from tinysync.protocol.events import (
     Acknowledged,
+    AuthorsLearned,
     AwarenessReceived,
     DigestReceived,
     DocumentClosed,
@@ -371,7 +372,9 @@ class Connection:
 
     def offer(self, document: SharedDocument) -> None:
         """Share a document on this link."""
-        self.session.documents.offer(document.name, document.kind, document.epoch, document.replica)
+        self.session.documents.offer(
+            document.name, document.kind, document.epoch, document.replica, document.authors
+        )
         self.pump()
 
     def withdraw(self, name: DocumentId) -> None:
@@ -557,6 +560,9 @@ class Connection:
                 self.opened[name].answer(state_vector)
             case DigestReceived(name, _, _, _) if name in self.opened:
                 self.opened[name].comparison.received(event)
+            case AuthorsLearned(name) if name in self.opened:
+                self._save_soon(self.opened[name].document)
+                self._links.tell_authors(name, source=self)
             case AwarenessReceived(name, update) if name in self.opened:
                 self.opened[name].document.receive_presence(update, self)
                 self._present()

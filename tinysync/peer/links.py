@@ -139,6 +139,13 @@ class Links:
         """Return the names of the devices that are linked."""
         return sorted({one.identity: one.device_name for one in self.connections if one.is_ready}.values())
 
+    def tell_authors(self, name: DocumentId, *, source: Connection) -> None:
+        """Have it told on all links but one who wrote a document."""
+        for connection in self.connections:
+            if connection is not source:
+                connection.session.documents.tell_authors(name)
+                connection.pump_soon()
+
     # --- attempts --------------------------------------------------------------------------------------------
 
     def dial(self, url: str) -> None:

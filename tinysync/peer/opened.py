@@ -64,6 +64,8 @@ class _Delivery:
     """Parts of a long diff, or what else came; never both."""
     portions: deque[list[bytes]] = field(default_factory=deque)
     """Those that are still to be delivered."""
+    is_diff: bool = False
+    """Whether they are, or are a part of, what the peer held when it was asked."""
     is_parked: bool = False
     """Whether some are parked until others arrive."""
     is_over: bool = False
@@ -239,6 +241,7 @@ class OpenDocument:
             self.all_delivered.clear()
             transactions = [event.updates for event in delivery.batch if _is_live(event)]
             diff = [update for event in delivery.batch if not _is_live(event) for update in event.updates]
+            delivery.is_diff = bool(diff)
             cut = partial(self.document.portions, transactions, diff)
             if any(len(update) > LARGE for event in delivery.batch for update in event.updates):
                 cutting = self._owner.loop.run_in_executor(None, cut)
@@ -298,7 +301,7 @@ class OpenDocument:
             if not is_at_once():
                 self._later(self._go_on, delivery)
 
-        self.document.deliver(portion, self._device, done, ended)
+        self.document.deliver(portion, self._device, done, ended, is_diff=delivery.is_diff)
         is_here = False
         if known:
             self._note(delivery, portion, known[0])

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from tinysync.model import Delivered, DeviceId, DocumentId, Kind
+    from tinysync.protocol.authors import KnownAuthors
     from tinysync.status import Coverage, KnownDevice
 
 
@@ -29,6 +30,10 @@ class SharedDocument(Protocol):
     @property
     def replica(self) -> DeviceId:
         """Identifies the folder in which it is kept on this device; empty: nothing is kept."""
+
+    @property
+    def authors(self) -> KnownAuthors | None:
+        """Who wrote it, as far as that is known; None: nobody asks."""
 
     def is_copied_by(self, peer: DeviceId) -> bool:
         """Tell whether a peer with a folder of the same id has a copy of it, and not the same one; may block.
@@ -82,9 +87,12 @@ class SharedDocument(Protocol):
         device: DeviceId,
         done: Callable[[Delivered], None],
         ended: Callable[[], None] = ...,
+        *,
+        is_diff: bool = ...,
     ) -> None:
         """Bring updates into the document as soon as it is free.
 
+        ``is_diff``: they are, or are a part of, what the device held when it was asked.
         Calls ``done`` when they are durable or have failed, and ``ended`` when the document is free again, both
         from any thread.
         """

@@ -2,6 +2,7 @@
 
 from tinysync.protocol.events import (
     Acknowledged,
+    AuthorsLearned,
     AwarenessReceived,
     DocumentClosed,
     DocumentOffered,
@@ -21,6 +22,7 @@ from tinysync.protocol.session import LinkState, Session
 
 __all__ = [
     "Acknowledged",
+    "AuthorsLearned",
     "AwarenessReceived",
     "Code",
     "DocumentClosed",

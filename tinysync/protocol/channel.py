@@ -12,6 +12,7 @@ from tinysync.protocol.messages import Code, Open, Sync1
 
 if TYPE_CHECKING:
     from tinysync.model import DeviceId, DocumentId
+    from tinysync.protocol.authors import AuthorsExchange, KnownAuthors
     from tinysync.protocol.outflow import Outflow
 
 
@@ -85,6 +86,10 @@ class Channel:
         self.ours: Terms | None = None
         self.theirs: Terms | None = None
         self.outflow: Outflow | None = None
+        self.known_authors: KnownAuthors | None = None
+        """What this side knows of who wrote the document."""
+        self.authors: AuthorsExchange | None = None
+        """What both sides have told of that, while both offer the document."""
         self.awareness: dict[int, bytes] = {}
         """Passing states that wait to be sent, by client."""
         self.received_seq = 0
@@ -134,7 +139,7 @@ class Channel:
         """Forget what was exchanged, because the document is not open any more."""
         if self.outflow is not None:
             self.outflow.discard()
-        self.theirs = self.outflow = self._next_request = None
+        self.theirs = self.outflow = self.authors = self._next_request = None
         self.awareness = {}
         self.received_seq = self.acknowledged_seq = self._sent_ack = 0
         self.received_parts = self.taken_parts = self._sent_taken = 0

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgpack
 
+from tinysync.crdt.ids import SEED_CLIENTS
 from tinysync.errors import ProtocolError
 from tinysync.protocol.messages import (
     VERSION,
@@ -28,6 +29,7 @@ from tinysync.protocol.messages import (
     Sync2,
     Taken,
     Update,
+    Wrote,
 )
 
 if TYPE_CHECKING:
@@ -123,6 +125,14 @@ def _binaries(value: Any, _: Limits) -> list[bytes]:
     raise ValueError("no array of bytes")
 
 
+def _clients(value: Any, limits: Limits) -> list[int]:
+    if type(value) is not list or len(value) > limits.max_authors:
+        raise ValueError(f"no array of up to {limits.max_authors} client ids")
+    if value and not (set(map(type, value)) == {int} and min(value) >= 0 and max(value) < SEED_CLIENTS):
+        raise ValueError("client ids of sessions are ints from 0 to 2**52 - 1")
+    return value
+
+
 def _string(value: Any, longest: int, least: int = 1) -> str:
     if type(value) is str and least <= len(value) <= longest:
         return value
@@ -201,6 +211,15 @@ _LAYOUT: Final[dict[int, tuple[type[Message], tuple[_Field, ...]]]] = {
     ),
     11: (Part, (("document", _document), ("left", _integer), ("updates", _binaries))),
     12: (Taken, (("document", _document), ("count", _integer))),
+    13: (
+        Wrote,
+        (
+            ("document", _document),
+            ("replica", _replica),
+            ("name", _device),
+            ("clients", _clients),
+        ),
+    ),
 }
 _NUMBER: Final = {message: number for number, (message, _) in _LAYOUT.items()}
 _NAMES: Final = {message: tuple(name for name, _ in fields) for message, fields in _LAYOUT.values()}

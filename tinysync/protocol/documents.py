@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tinysync.errors import ProtocolError
 from tinysync.model import NOT_KEPT
+from tinysync.protocol.authors import AuthorsExchange
 from tinysync.protocol.channel import Channel, ChannelState, Step, Terms
 from tinysync.protocol.events import (
     Acknowledged,
+    AuthorsLearned,
     AwarenessReceived,
     DigestReceived,
     DocumentClosed,
@@ -34,6 +36,7 @@ from tinysync.protocol.messages import (
     Sync2,
     Taken,
     Update,
+    Wrote,
 )
 from tinysync.protocol.outflow import Budget, Outflow, UpdateTooLarge
 from tinysync.protocol.presence import joined
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tinysync.model import DeviceId, DocumentId, Kind
+    from tinysync.protocol.authors import KnownAuthors
     from tinysync.protocol.limits import Limits
 
 
@@ -76,13 +80,22 @@ class Documents:
 
     # Commands from the application
 
-    def offer(self, document: DocumentId, kind: Kind, epoch: int, replica: DeviceId = NOT_KEPT) -> None:
+    def offer(
+        self,
+        document: DocumentId,
+        kind: Kind,
+        epoch: int,
+        replica: DeviceId = NOT_KEPT,
+        authors: KnownAuthors | None = None,
+    ) -> None:
         """Open a document as soon as the peer does. Leads to `DocumentOpened` or `DocumentRefused`.
 
-        ``replica`` identifies the folder in which this side keeps it; by default it keeps nothing.
+        ``replica`` identifies the folder in which this side keeps it; by default it keeps nothing. ``authors`` are
+        those that the peer is told of, and tells of.
         """
         channel = self._channels.setdefault(document, Channel(document))
         channel.ours = Terms(kind, epoch, replica)
+        channel.known_authors = authors
         if channel.state in (ChannelState.IDLE, ChannelState.INVITED):
             self._open(channel)
 
@@ -143,6 +156,12 @@ class Documents:
         channel = self._open_channel(document)
         if channel is not None:
             channel.awareness.update(entries)
+            self._active[document] = None
+
+    def tell_authors(self, document: DocumentId) -> None:
+        """Tell the peer what there is to know of authors, soon; before what they wrote it is told it anyway."""
+        channel = self._open_channel(document)
+        if channel is not None:
             self._active[document] = None
 
     def in_step(self, document: DocumentId) -> tuple[int, int] | None:
@@ -301,6 +320,9 @@ class Documents:
         window = min(self._limits.window, self._peer.window)
         limits = self._limits
         channel.outflow = Outflow(channel.document, window, self._peer.max_frame, limits.max_part, self._budget)
+        if channel.known_authors is not None:
+            most = min(limits.max_authors, self._peer.max_authors)
+            channel.authors = AuthorsExchange(channel.document, channel.known_authors, most, self._peer.max_frame)
         self._events.append(DocumentOpened(channel.document, channel.theirs.replica))
 
     def _refuse(self, channel: Channel, code: Code, text: str) -> None:
@@ -335,6 +357,9 @@ class Documents:
     def _messages_of(self, channel: Channel) -> list[Message]:
         messages: list[Message] = []
         assert channel.outflow is not None
+        authors = channel.authors
+        if authors is not None and authors.told != authors.known.count:
+            messages.extend(authors.news())
         try:
             messages.extend(channel.outflow.messages())
         except UpdateTooLarge as error:
@@ -428,6 +453,11 @@ class Documents:
                 DigestReceived(message.document, message.sent, message.received, message.digest),
             )
 
+    def _on_wrote(self, message: Wrote) -> None:
+        channel = self._channel_for(message.document)
+        if channel is not None and channel.authors is not None and channel.authors.learn(message):
+            self._events.append(AuthorsLearned(message.document))
+
     def _on_closed(self, message: Error) -> None:
         assert message.document is not None
         channel = self._channels.get(message.document)
@@ -465,5 +495,6 @@ _HANDLERS: Final[dict[type[Message], Callable[[Documents, Any], None]]] = {
     Ack: Documents._on_ack,
     Awareness: Documents._on_awareness,
     Digest: Documents._on_digest,
+    Wrote: Documents._on_wrote,
     Error: Documents._on_closed,
 }

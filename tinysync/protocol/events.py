@@ -116,6 +116,13 @@ class AwarenessReceived:
 
 
 @dataclass(frozen=True, slots=True)
+class AuthorsLearned:
+    """The peer has told who wrote some of the document, and that was not known: time to tell others."""
+
+    document: DocumentId
+
+
+@dataclass(frozen=True, slots=True)
 class DigestReceived:
     """What the peer's document held when ``Documents.in_step`` gave the counts the other way round."""
 
@@ -151,6 +158,7 @@ Event = (
     | PartReceived
     | Acknowledged
     | AwarenessReceived
+    | AuthorsLearned
     | DigestReceived
     | PeerErred
     | PeerLeft

@@ -16,8 +16,9 @@ _TOO_MUCH: Final = 2**53
 class Limits:
     """How much links may cost this device, each of them if nothing else is said: ``Peer(limits=Limits(...))``.
 
-    Sizes are in bytes. ``max_frame``, ``max_documents`` and ``window`` are told to the peer, which keeps to them;
-    the others are private. What is beyond a limit is never sent, and when it is received the link is closed.
+    Sizes are in bytes. ``max_frame``, ``max_documents``, ``window`` and ``max_authors`` are told to the peer,
+    which keeps to them; the others are private. What is beyond a limit is never sent, and when it is received the
+    link is closed.
     """
 
     max_frame: int = 64 << 20
@@ -36,6 +37,8 @@ class Limits:
     """Characters of a document's name."""
     max_device_name: int = 100
     """Characters of a device's id or name."""
+    max_authors: int = 1000
+    """Of how many client ids one frame may tell who wrote under them. More are told in several frames."""
     max_presence: int = 4096
     """The passing state of one device, as JSON."""
     max_present: int = 1000

@@ -39,7 +39,10 @@ PASSING = frozenset({Code.WITHDRAWN, Code.FAILED})
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """The first frame of each side. ``limits`` holds those of `Limits` that the other side has to keep."""
+    """The first frame of each side. ``limits`` holds those of `Limits` that the other side has to keep.
+
+    Who tells no ``max_authors`` takes no `Wrote`.
+    """
 
     version: int
     device: DeviceId
@@ -137,6 +140,20 @@ class Digest:
 
 
 @dataclass(frozen=True, slots=True)
+class Wrote:
+    """Who writes under these client ids, as far as the sender knows; goes before what was written there.
+
+    The device is told by ``replica``, the folder in which it keeps the document (empty: it keeps nothing), and by
+    its name. What is told first of a client id counts.
+    """
+
+    document: DocumentId
+    replica: DeviceId
+    name: str
+    clients: list[int]
+
+
+@dataclass(frozen=True, slots=True)
 class Error:
     """Closes ``document`` on this link, or the link itself where ``document`` is None.
 
@@ -156,4 +173,4 @@ class Bye:
     reason: str
 
 
-Message = Hello | Open | Sync1 | Sync2 | Update | Part | Taken | Ack | Awareness | Digest | Error | Bye
+Message = Hello | Open | Sync1 | Sync2 | Update | Part | Taken | Ack | Awareness | Digest | Wrote | Error | Bye

@@ -26,12 +26,13 @@ from tinysync.protocol.messages import (
     Sync2,
     Taken,
     Update,
+    Wrote,
 )
 
 if TYPE_CHECKING:
     from tinysync.model import DeviceId
 
-_TOLD_LIMITS: Final = ("max_frame", "max_documents", "window")
+_TOLD_LIMITS: Final = ("max_frame", "max_documents", "window", "max_authors")
 
 
 class LinkState(Enum):
@@ -58,6 +59,7 @@ TRANSITIONS: Final[dict[LinkState, dict[type[Message], LinkState]]] = {
         Ack: LinkState.READY,
         Awareness: LinkState.READY,
         Digest: LinkState.READY,
+        Wrote: LinkState.READY,
         Error: LinkState.READY,
         Bye: LinkState.CLOSED,
     },
@@ -165,7 +167,8 @@ class Session:
         """Return the limits that the peer has told, if it can be served."""
         if hello.device == self._device:
             raise ProtocolError("the link leads back to the peer that made it", Code.SAME_DEVICE)
-        peer = Limits(**{name: hello.limits.get(name, getattr(self.limits, name)) for name in _TOLD_LIMITS})
+        untold = {name: getattr(self.limits, name) for name in _TOLD_LIMITS} | {"max_authors": 0}
+        peer = Limits(**{name: hello.limits.get(name, limit) for name, limit in untold.items()})
         if peer.max_frame < MIN_FRAME:
             raise ProtocolError(
                 f"the peer accepts frames of {peer.max_frame} bytes; at least {MIN_FRAME} are needed",

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tinysync.model import DocumentId, Kind
+    from tinysync.protocol.authors import KnownAuthors
     from tinysync.protocol.limits import Limits
 
 CLIENT: Final = "a Yjs client"
@@ -75,7 +76,14 @@ class YjsRoom:
 
     # Commands from the application, as those of `Documents`
 
-    def offer(self, document: DocumentId, kind: Kind, epoch: int, replica: DeviceId = NOT_KEPT) -> None:
+    def offer(
+        self,
+        document: DocumentId,
+        kind: Kind,
+        epoch: int,
+        replica: DeviceId = NOT_KEPT,
+        authors: KnownAuthors | None = None,
+    ) -> None:
         """Do nothing: the client has named the document already, and knows nothing of the rest."""
 
     def withdraw(
@@ -120,6 +128,9 @@ class YjsRoom:
         """Tell passing states; a newer one of a client replaces one that was not sent yet."""
         if document == self.document:
             self._awareness.update(entries)
+
+    def tell_authors(self, document: DocumentId) -> None:
+        """Do nothing: clients neither tell nor are told who wrote what."""
 
     def acknowledge(self, document: DocumentId, seq: int) -> None:
         """Do nothing: clients do not ask whether anything was kept."""

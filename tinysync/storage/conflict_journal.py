@@ -46,7 +46,8 @@ class JournalEntry:
     """A conflict as it is kept; ``mark`` identifies it, ``node`` is the id of the container it is in.
 
     ``kinds`` are those of the containers that the steps of its path are in, from the root on.
-    ``element`` identifies a list's element; ``is_part``: what was lost is only a part of what was there.
+    ``element`` identifies a list's element; ``is_part``: what was lost is only a part of what was there. ``via``: it
+    is not known which other device wrote, so the one is named that brought it.
     """
 
     mark: str
@@ -62,6 +63,7 @@ class JournalEntry:
     kinds: tuple[Kind, ...]
     element: tuple[int, int] | None = None
     is_part: bool = False
+    via: bool = False
 
 
 class ConflictJournal:
@@ -218,6 +220,7 @@ def _encode(entry: JournalEntry) -> bytes:
             entry.element,
             entry.is_part,
             entry.kinds,
+            entry.via,
         ]
     )
 
@@ -253,8 +256,10 @@ def _decode(payload: bytes) -> JournalEntry | None:
             identity = (int(element[0]), int(element[1])) if isinstance(element, list) else None
             devices = lost_device, kept_device
             kinds = _kinds(more[0] if more else None, steps, identity)
+            # Earlier versions knew only who brought it.
+            via = more[1] is not False if len(more) > 1 else True
             return JournalEntry(
-                mark, time_ms, steps, kind, *values, *devices, lost_here, node, kinds, identity, is_part
+                mark, time_ms, steps, kind, *values, *devices, lost_here, node, kinds, identity, is_part, via
             )
     return None
 

@@ -1,8 +1,8 @@
-"""What a structure knows of other devices: a small file in its state folder.
+"""What a structure knows of other devices, and under which client ids each writes: a file in its state folder.
 
 It is a note, not part of the state: where it is missing or behind, more counts as unconfirmed than is, until the
-devices meet. Several processes may have it open; of each device, the latest note counts. Each has its own note of
-the addresses where it finds nobody, which holds while it runs.
+devices meet. Several processes may have it open; of each device, the latest note counts, and of each client id the
+first. Each has its own note of the addresses where it finds nobody, which holds while it runs.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tinysync.errors import UsageError
-from tinysync.model import DeviceId
+from tinysync.model import Author, DeviceId
 from tinysync.status import Coverage, KnownDevice, Progress
 from tinysync.storage.atomic import replace_file
 from tinysync.storage.failures import storage_errors
@@ -33,6 +33,8 @@ logger = logging.getLogger("tinysync")
 FILE: Final = "peers"
 MAX_DEVICES: Final = 1000
 """Of more the file keeps those that were seen last."""
+MAX_AUTHORS: Final = 10_000
+"""Of more client ids the file keeps the authors of the latest."""
 _VERSION: Final = 1
 _MAX_SESSIONS: Final = 8
 _ATTEMPTS: Final = 20
@@ -45,6 +47,8 @@ class Noted(NamedTuple):
     devices: dict[DeviceId, KnownDevice]
     unreached: dict[str, dict[str, str]]
     """The addresses where a session found nobody, and why, by session; some may have ended."""
+    authors: dict[int, Author]
+    """Which other device writes under a client id."""
 
 
 class DevicesFile:
@@ -61,7 +65,7 @@ class DevicesFile:
         try:
             return load_devices(self._path)
         except FileNotFoundError:
-            return Noted({}, {})
+            return Noted({}, {}, {})
         except UNREADABLE as error:
             logger.warning(
                 "%s cannot be read (%s): what other devices have confirmed counts as unconfirmed until they are"
@@ -69,7 +73,7 @@ class DevicesFile:
                 self._path,
                 error,
             )
-            return Noted({}, {})
+            return Noted({}, {}, {})
 
     def news(self) -> set[DeviceId] | None:
         """Return who is in the file if it was written since this was asked; None: it was not, or is damaged."""
@@ -84,13 +88,18 @@ class DevicesFile:
         self._stamp = stamp
         return None if noted is None else set(noted.devices)
 
-    def write(self, devices: Iterable[KnownDevice], unreached: Mapping[str, str] | None = None) -> None:
+    def write(
+        self,
+        devices: Iterable[KnownDevice],
+        unreached: Mapping[str, str] | None = None,
+        authors: Mapping[int, Author] | None = None,
+    ) -> None:
         """Bring notes into the file, in one step; raises OSError. Another process that hangs is not waited for.
 
         ``unreached`` are the addresses where this session finds nobody, and why; None: they are as noted.
         """
         with self._alone():
-            merged, addresses = self.read()
+            merged, addresses, known_authors = self.read()
             for device in devices:
                 known = merged.get(device.replica)
                 newer = known is None or _time(known) <= _time(device)
@@ -99,7 +108,7 @@ class DevicesFile:
                 addresses.pop(self._session, None)
                 if unreached:
                     addresses[self._session] = dict(unreached)
-            self._replace(Noted(merged, addresses))
+            self._replace(Noted(merged, addresses, {**(authors or {}), **known_authors}))
 
     def forget(self, device: KnownDevice) -> None:
         """Take a device out; raises UsageError if another session that lives has a link to it; StorageError."""
@@ -139,6 +148,7 @@ class DevicesFile:
             "version": _VERSION,
             "devices": {device.replica: _entry(device) for device in latest},
             "unreached": dict(list(noted.unreached.items())[-_MAX_SESSIONS:]),
+            "authors": _packed_authors(noted.authors),
         }
         replace_file(self._path, json.dumps(content, indent=1).encode(), "os")
 
@@ -156,7 +166,7 @@ UNREADABLE: Final = (OSError, ValueError, LookupError, TypeError, AttributeError
 
 def load_devices(path: Path) -> Noted:
     """Return what a file holds, nothing if it is of another version; raises one of UNREADABLE."""
-    return _load(path) or Noted({}, {})
+    return _load(path) or Noted({}, {}, {})
 
 
 def _load(path: Path) -> Noted | None:
@@ -168,7 +178,8 @@ def _load(path: Path) -> Noted | None:
         str(session): {str(url): str(reason) for url, reason in told.items()}
         for session, told in content.get("unreached", {}).items()
     }
-    return Noted({DeviceId(name): _known(name, entry) for name, entry in content["devices"].items()}, unreached)
+    devices = {DeviceId(name): _known(name, entry) for name, entry in content["devices"].items()}
+    return Noted(devices, unreached, _unpacked_authors(content.get("authors", [])))
 
 
 def _time(device: KnownDevice) -> float:
@@ -219,3 +230,23 @@ def _unpacked(text: str) -> dict[int, int]:
         int.from_bytes(packed[at : at + 8], "big"): int.from_bytes(packed[at + 8 : at + 12], "big")
         for at in range(0, len(packed), 12)
     }
+
+
+def _packed_authors(authors: Mapping[int, Author]) -> list[dict[str, str]]:
+    by_author: dict[Author, list[bytes]] = {}
+    for client in sorted(authors)[-MAX_AUTHORS:]:
+        by_author.setdefault(authors[client], []).append(client.to_bytes(8, "big"))
+    return [
+        {"replica": author.replica, "name": author.name, "clients": base64.b64encode(b"".join(clients)).decode()}
+        for author, clients in by_author.items()
+    ]
+
+
+def _unpacked_authors(entries: Iterable[Mapping[str, Any]]) -> dict[int, Author]:
+    authors: dict[int, Author] = {}
+    for entry in entries:
+        author = Author(DeviceId(str(entry["replica"])), str(entry["name"]))
+        packed = base64.b64decode(entry["clients"], validate=True)
+        for at in range(0, len(packed), 8):
+            authors[int.from_bytes(packed[at : at + 8], "big")] = author
+    return authors

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tinysync.crdt.encoding import Id
     from tinysync.crdt.node import Node
     from tinysync.model import Kind, Path
+    from tinysync.tracker.authors import Credit, Credits
     from tinysync.tracker.replica import Replica
 
 logger = logging.getLogger("tinysync")
@@ -60,18 +61,23 @@ class Conflicts:
             self._journal.keep_deleted(self._replica.document.deleted_here.untold)
         self._journal.close()
 
-    def note(self, clashes: Iterable[Clash], device: str) -> None:
-        """Keep what clashed with what a device brought; what it brought shows, whatever becomes of this."""
-        try:
-            self._note(clashes, device)
-        except Exception:
-            logger.exception("Conflicts of %r with %s are not in the journal", self._replica.name, device)
+    def note(self, clashes: Iterable[Clash], credits_: Credits) -> None:
+        """Keep what clashed with what arrived; that shows, whatever becomes of this.
 
-    def _note(self, clashes: Iterable[Clash], device: str) -> None:
+        ``credits_`` are for those clashes whose author is not known.
+        """
+        try:
+            self._note(clashes, credits_.removed)
+        except Exception:
+            logger.exception(
+                "Conflicts of %r with %s are not in the journal", self._replica.name, credits_.removed.device
+            )
+
+    def _note(self, clashes: Iterable[Clash], other: Credit) -> None:
         found: list[JournalEntry] = []
         waiting = len(self._waiting)
         for clash in clashes:
-            entry = self._entry(clash, device)
+            entry = self._entry(clash, self._replica.known.authors.of(clash.author) or other)
             if same_values(entry):
                 continue
             if clash.needs:
@@ -131,10 +137,11 @@ class Conflicts:
             _ = self._replica.document  # refused without one
             return [self._conflict(entry) for entry in self._journal.entries()]
 
-    def _entry(self, clash: Clash, device: str) -> JournalEntry:
+    def _entry(self, clash: Clash, other: Credit) -> JournalEntry:
         lost, kept = (NOTHING if value is ABSENT else plain(value) for value in (clash.lost, clash.kept))
         here = self._replica.presence.device
-        devices = (here, device) if clash.mine_lost else (device, here)
+        there = other.device or ""
+        devices = (here, there) if clash.mine_lost else (there, here)
         return JournalEntry(
             clash.mark,
             time.time_ns() // 1_000_000,
@@ -148,6 +155,7 @@ class Conflicts:
             _kinds(clash.node),
             clash.identity,
             clash.is_part,
+            other.via,
         )
 
     def _conflict(self, entry: JournalEntry) -> Conflict:
@@ -161,6 +169,7 @@ class Conflicts:
             entry.lost_here,
             (_EPOCH + timedelta(milliseconds=entry.time_ms)).astimezone(),
             partial(restore, self._replica, entry),
+            entry.via,
         )
 
 

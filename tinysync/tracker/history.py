@@ -18,6 +18,7 @@ from tinysync.model import DeviceId, HistoryEntry
 from tinysync.storage.history import first_missing
 from tinysync.tracked.plain import plain
 from tinysync.tracked.sameness import same, token
+from tinysync.tracker.authors import credit_of
 from tinysync.tracker.disk import Disk
 from tinysync.tracker.scratch import scratch, unusable
 
@@ -117,13 +118,14 @@ class _Entries(Sequence[HistoryEntry]):
 
     def _entry(self, number: int) -> HistoryEntry:
         version, record = self._records[number]
-        device = record.meta.get("device")
+        credit = credit_of(record.meta)
         return HistoryEntry(
             version,
             _time(record).astimezone(),
-            DeviceId(device) if isinstance(device, str) else self._own,
+            self._own if credit is None or credit.device is None else credit.device,
             _ORIGINS.get(record.kind, "default"),
             lambda: self._paths.of(number),
+            credit is not None and credit.via,
         )
 
 

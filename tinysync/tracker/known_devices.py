@@ -6,6 +6,9 @@ import logging
 import threading
 from typing import TYPE_CHECKING
 
+from tinysync.storage.devices_file import Noted
+from tinysync.tracker.authors import Authors
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -27,7 +30,11 @@ class KnownDevices:
         self._file = file
         self._lock = threading.Lock()
         self._saving = threading.Lock()
-        self._known: dict[DeviceId, KnownDevice] = file.read().devices if file is not None else {}
+        noted = file.read() if file is not None else Noted({}, {}, {})
+        self._known: dict[DeviceId, KnownDevice] = noted.devices
+        self.authors = Authors(noted.authors)
+        """Who wrote the structure."""
+        self._saved_authors = 0
         self._unsaved: dict[DeviceId, KnownDevice] = {}
         self._unreached: dict[object, dict[str, str]] = {}
         """The addresses where nobody is found, and why, by who tries to connect."""
@@ -89,11 +96,12 @@ class KnownDevices:
             with self._lock:
                 unsaved, self._unsaved = self._unsaved, {}
                 unreached = {url: why for told in self._unreached.values() for url, why in told.items()}
-            if not unsaved and unreached == self._saved_unreached:
+            authors = self.authors.learned
+            if not unsaved and unreached == self._saved_unreached and authors == self._saved_authors:
                 return
             try:
-                self._file.write(unsaved.values(), unreached)
-                self._saved_unreached = unreached
+                self._file.write(unsaved.values(), unreached, self.authors.others())
+                self._saved_unreached, self._saved_authors = unreached, authors
             except OSError as error:
                 logger.info("Could not note what other devices have confirmed: %s", error)
                 with self._lock:

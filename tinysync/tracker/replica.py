@@ -19,6 +19,7 @@ from tinysync.model import NOT_KEPT, Change, Delivered, DeviceId, History, Outco
 from tinysync.tracked.adopt import make_container
 from tinysync.tracked.local import LocalDocument
 from tinysync.tracked.plain import plain
+from tinysync.tracker.authors import REMOVALS, Credit, Credits
 from tinysync.tracker.calls import Call
 from tinysync.tracker.conflicts import Conflicts
 from tinysync.tracker.inbox import Inbox
@@ -413,18 +414,26 @@ class Replica:
 
     # --- updates of others ---------------------------------------------------------------------------------
 
-    def receive(self, updates: list[bytes], device: DeviceId, done: Callable[[Delivered], None]) -> None:
-        """Bring updates of another device into the structure.
+    def receive(
+        self,
+        updates: list[bytes],
+        device: DeviceId,
+        done: Callable[[Delivered], None],
+        *,
+        is_diff: bool = False,
+    ) -> None:
+        """Bring updates into the structure that a device brought; ``is_diff``: not as they were made.
 
         ``done`` is called when they are in the op log and show, before callbacks hear of them: who waits for the
         acknowledgement of a change may look at it here.
         """
         with self.changing():
-            received = self._log_received(updates, device, done)
-            if received is None:
+            logged = self._log_received(updates, device, done, is_diff=is_diff)
+            if logged is None:
                 return
+            received, credits_ = logged
             try:
-                changes = self._show(received, "remote", device)
+                changes = self._show(received, "remote", credits_)
             finally:
                 done(Delivered(Outcome.PENDING if received.pending else Outcome.APPLIED))
             if changes is None:
@@ -439,9 +448,7 @@ class Replica:
         if changes or conflicts:
             self.notifier.put(changes, origin, None, conflicts)
 
-    def receive_from_log(
-        self, updates: list[bytes], origin: Origin, device: DeviceId | None, *, is_state: bool
-    ) -> None:
+    def receive_from_log(self, updates: list[bytes], origin: Origin, credit: Credit, *, is_state: bool) -> None:
         """Bring in updates that another process has put into the op log; the lock is held.
 
         ``is_state``: they are a compacted state, of which most is known. Raises StorageError if they are damaged.
@@ -460,13 +467,13 @@ class Replica:
             raise StorageError(f"what another process wrote into the op log cannot be used: {error}") from error
         if not received.new:
             return
-        changes = self._show(received, origin, device)
+        changes = self._show(received, origin, Credits(credit, credit))
         if self.closed:
             return
         self.sharing.publish(self.document.diff(before) if is_state else updates)
         self.notify(changes or [], origin)
 
-    def _show(self, received: Received, origin: Origin, device: DeviceId | None) -> list[Noted] | None:
+    def _show(self, received: Received, origin: Origin, credits_: Credits) -> list[Noted] | None:
         """Make updates show; return what callbacks are to be told, None if nothing changed."""
         try:
             patches = self.document.show(received)
@@ -474,14 +481,15 @@ class Replica:
             self._fail(error)
             return None
         self.undoing.others_wrote(received.touched)
-        self.conflicts.note(received.clashes, device or "")
+        self.conflicts.note(received.clashes, credits_)
         if not patches:
             return [] if self.conflicts.has_untold else None
         if self.changed is not None:
             self.changed.note_patches(patches)
-        return self._remote_changes(patches, origin, device) if self.notifier else []
+        return self._remote_changes(patches, origin, credits_) if self.notifier else []
 
-    def _remote_changes(self, patches: list[Patch], origin: Origin, device: DeviceId | None) -> list[Noted]:
+    def _remote_changes(self, patches: list[Patch], origin: Origin, credits_: Credits) -> list[Noted]:
+        written, removed = credits_
         changes = [
             Change(
                 self.root,
@@ -492,7 +500,7 @@ class Replica:
                 {},
                 patch.node.container,
                 origin,
-                device,
+                *(removed if patch.func_name in REMOVALS else written),
             )
             for patch in patches
         ]
@@ -503,7 +511,9 @@ class Replica:
         updates: list[bytes],
         device: DeviceId,
         done: Callable[[Delivered], None],
-    ) -> Received | None:
+        *,
+        is_diff: bool,
+    ) -> tuple[Received, Credits] | None:
         """Put updates into the engine and the op log; return None, after ``done``, if there is nothing to show."""
         try:
             self.check_open()
@@ -520,14 +530,15 @@ class Replica:
         if not received.new:
             done(Delivered(Outcome.PENDING if received.pending else Outcome.DUPLICATE, new=False))
             return None
+        credits_ = self.known.authors.credits(received, device, is_diff=is_diff)
         try:
             if self.disk is not None:
-                self.disk.record(self, "remote", (), received.kept, {"device": device})
+                self.disk.record(self, "remote", (), received.kept, credits_.removed.meta)
         except StorageError as error:
             self._rebuild([])
             done(Delivered(Outcome.FAILED, error))
             return None
-        return received
+        return received, credits_
 
     def _lock_is_free(self) -> None:
         self.inbox.call()

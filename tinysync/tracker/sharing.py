@@ -11,7 +11,7 @@ from tinysync.crdt.check import check_state_vector
 from tinysync.crdt.portions import SMALL_UPDATE, parts_of_diff, portions
 from tinysync.crdt.seed import EPOCH
 from tinysync.errors import StructureClosed, UsageError
-from tinysync.model import DocumentId, Outcome
+from tinysync.model import Author, DocumentId, Outcome
 from tinysync.status import Coverage, SyncStatus, all_devices
 from tinysync.tracked.local import LocalDocument
 from tinysync.tracker.disk import Disk
@@ -95,8 +95,8 @@ class Shared:
         self.kind: Kind = replica.kind
         self.epoch = EPOCH
         self.replica = replica.known.here
-        self._answers = False
-        """Whether what is being delivered is, or is a part of, what the device held when it was asked."""
+        self.authors = replica.known.authors
+        """Who wrote it, as far as that is known."""
 
     def is_copied_by(self, peer: DeviceId) -> bool:
         """Tell whether a peer with a folder of the same id has a copy of it, and not the same one; may block."""
@@ -161,7 +161,6 @@ class Shared:
 
     def portions(self, transactions: list[list[bytes]], diff: list[bytes]) -> list[list[bytes]]:
         """Return what comes to the same as updates, in portions for ``deliver``; raises BadUpdate."""
-        self._answers = bool(diff)
         if not diff and len(transactions) == 1 and sum(map(len, transactions[0])) <= SMALL_UPDATE:
             return transactions  # the commonest case: one edit
         return list(portions(transactions, diff))
@@ -172,11 +171,13 @@ class Shared:
         device: DeviceId,
         done: Callable[[Delivered], None],
         ended: Callable[[], None] = lambda: None,
+        *,
+        is_diff: bool = False,
     ) -> None:
         """Bring updates into the structure once it is free.
 
         ``done`` is called when they are in the op log and show, ``ended`` when callbacks have heard of them, or
-        they failed.
+        they failed. ``is_diff``: they are, or are a part of, what the device held when it was asked.
         """
 
         def logged(delivered: Delivered) -> None:
@@ -185,8 +186,8 @@ class Shared:
             done(delivered)
 
         def job() -> None:
-            self._replica.receive(updates, device, logged)
-            if self._answers:
+            self._replica.receive(updates, device, logged, is_diff=is_diff)
+            if is_diff:
                 self._replica.document.deleted_here.meet()
 
         self._replica.inbox.put(job, ended)
@@ -246,6 +247,7 @@ class Sharing:
         # Added first: what is written from now on is published, what was written before is in the first diff.
         self._peers.append((peer, joined))
         self._replica.presence.device = self._replica.presence.device or peer.device
+        self._note_own_clients()
         try:
             peer.share(Shared(self._replica, self._name, partial(self.publish, source=peer)))
         except BaseException:
@@ -259,9 +261,17 @@ class Sharing:
 
     def publish(self, updates: list[bytes], source: SharingPeer | None = None) -> None:
         """Send what was written here, or delivered by the peer ``source``, on the links of all other peers."""
+        if self._peers and len(self._replica.document.own) != self._replica.known.authors.told_own:
+            self._note_own_clients()  # before what was written under a new one
         for peer, _ in self._peers:
             if peer is not source:
                 peer.publish(self._name, updates)
+
+    def _note_own_clients(self) -> None:
+        known = self._replica.known
+        known.authors.note_own(
+            tuple(self._replica.document.own), Author(known.here, self._replica.presence.device)
+        )
 
     def publish_presence(self, entries: dict[int, bytes], source: object) -> None:
         """Tell passing states on all links but the one that they came from."""

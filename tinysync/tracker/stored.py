@@ -96,7 +96,7 @@ class Stored:
         if here is None:
             here = self.document().coverage()
         alive = {sign.session for sign in self.signs if sign.lives}
-        known, addresses = DevicesFile(self.paths.state).read()
+        known, addresses, _ = DevicesFile(self.paths.state).read()
         reached = Reached(
             [_linked(device, here) for device in known.values() if alive.intersection(device.sessions)],
             {

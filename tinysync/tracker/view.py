@@ -32,6 +32,7 @@ from tinysync.storage.readable import Edited, ReadableFile, Unreadable, Untouche
 from tinysync.storage.recovery import own_clients
 from tinysync.storage.settling import StillWritten
 from tinysync.tracked.plain import plain
+from tinysync.tracker.authors import Credit, credit_of
 from tinysync.tracker.trouble import Trouble
 
 if TYPE_CHECKING:
@@ -374,19 +375,19 @@ class View:
             self._meeting = meeting
 
     def _take_in_others(self, replica: Replica) -> None:
-        for (origin, device, is_state), group in groupby(self._log.tail(), self._source):
+        for (origin, credit, is_state), group in groupby(self._log.tail(), self._source):
             if self._closed:
                 return
             records = list(group)
             replica.document.own.update(own_clients(records))
             updates = [update for record in records for update in record.updates]
-            replica.receive_from_log(updates, origin, device, is_state=is_state)
+            replica.receive_from_log(updates, origin, credit, is_state=is_state)
             self._changes += 1
 
-    def _source(self, record: OpRecord) -> tuple[Origin, DeviceId | None, bool]:
+    def _source(self, record: OpRecord) -> tuple[Origin, Credit, bool]:
         """Return where a record of another process comes from, and whether it is a compacted state."""
         origin: Origin = "file" if record.kind == "file" else "remote"
-        return origin, record.meta.get("device", self._device), record.kind == SNAPSHOT_KIND
+        return origin, credit_of(record.meta) or Credit(self._device), record.kind == SNAPSHOT_KIND
 
     def _take_in_edit(self, replica: Replica, *, patient: bool = True) -> UnreadableFile | None:
         """Bring a hand edit into the structure; return why that cannot be done, once it was reported."""
