@@ -29,7 +29,7 @@ NOT_KEPT: Final = DeviceId("")
 
 @dataclass(frozen=True, slots=True)
 class Author:
-    """A device that wrote to a document: the folder in which it keeps it, empty if it keeps nothing, and its name."""
+    """A device that wrote to a document: its folder of the document, empty if it keeps nothing, and its name."""
 
     replica: DeviceId
     name: str
@@ -115,8 +115,8 @@ class HistoryEntry:
     ``version`` is its number on this device, for good; ``when`` it was saved here, in local time. ``origin`` is
     where it came from: this device (``'local'``), a hand edit (``'file'``), another device (``'remote'``), or the
     defaults that the program gave (``'default'``). ``device`` is the name of this device, or, if ``'remote'``, of
-    the one that made it. Where that is not known, or several made it, ``via`` is True, and ``device`` is the name of
-    the one that brought it. This device goes by the name that its peer has, or else by that of the host.
+    the one that made it. Where that is not known, or several made it, ``via`` is True, and ``device`` is the name
+    of the one that brought it. This device goes by the name that its peer has, or else by that of the host.
     """
 
     version: int

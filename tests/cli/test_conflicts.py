@@ -94,7 +94,7 @@ def test_mirror_prints_what_was_lost(apart):
         line = process.stdout.readline()
         while "  conflict  " not in line:
             line = process.stdout.readline()
-    text = f"conf.yaml  conflict  port: your {3 - kept} gave way to {kept} (via {'AB'[kept - 1]})\n"
+    text = f"conf.yaml  conflict  port: your {3 - kept} gave way to {kept} (by {'AB'[kept - 1]})\n"
     assert line.split(maxsplit=1)[1] == text
 
 
@@ -106,7 +106,7 @@ def test_the_journal_is_listed_and_what_was_lost_is_brought_back(apart):
     head, row = printed("conflicts", "conf.yaml").splitlines()
     assert head.split() == ["number", "when", "where", "lost", "kept"]
     assert row.split()[0] == "1"
-    assert row.split()[2:] == ["port", "your", str(lost), str(kept), "(via", f"{'AB'[kept - 1]})"]
+    assert row.split()[2:] == ["port", "your", str(lost), str(kept), "(by", f"{'AB'[kept - 1]})"]
     text = printed("conflicts", "conf", "--restore", 1)
     assert text.startswith("What was lost at port is back. To take that back: tinysync restore conf ")
     assert printed("get", "conf", "port") == f"{lost}\n"
@@ -160,9 +160,10 @@ def test_what_is_no_value(place):
         conflict = Conflict(["a", 0], "value", 1, 2, "A", "B", True, datetime.now().astimezone(), lambda: None)
         return _for_people(replace(conflict, **changed), Structure("conf", place, ".yaml")).plain.split(": ")[1]
 
-    assert line(lost=NOTHING) == "your deletion gave way to 2 (via B)"
+    assert line(lost=NOTHING) == "your deletion gave way to 2 (by B)"
     assert line(kept=NOTHING, lost_here=False, kept_device="", lost_device="") == (
         "1 (another device) gave way to your deletion"
     )
-    assert line(kept=NOTHING) == "your 1 gave way to a deletion (via B)"
-    assert line(kind="move") == "your move to 1 gave way to a move to 2 (via B)"
+    assert line(kept=NOTHING) == "your 1 gave way to a deletion (by B)"
+    assert line(kind="move") == "your move to 1 gave way to a move to 2 (by B)"
+    assert line(via=True) == "your 1 gave way to 2 (via B)"

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -197,7 +198,7 @@ def test_a_time_before_all_versions_is_told_as_the_one_it_is_before(todo):
     assert re.fullmatch(rf"Error: the history that is kept begins at {moment_}, after {moment_}\n", result.stderr)
 
 
-def test_what_another_device_passed_on_is_told_as_come_that_way(place, capsys):
+def test_what_another_device_passed_on_is_told_as_that_of_its_author(place, capsys):
     changes = []
     with (
         Peer(listen="127.0.0.1:0", device="hub") as hub,
@@ -214,7 +215,27 @@ def test_what_another_device_passed_on_is_told_as_come_that_way(place, capsys):
             wait_until(lambda: changes and changes[-1].args == ("note", "from the phone"))
         for structure in (between, theirs, ours):
             tracker(structure).close()
-    assert changes[-1].device == "hub"
-    Printer(Structure("todo", place, ".yaml"), as_json=False)(changes[-1])
+    assert (changes[-1].device, changes[-1].via) == ("phone", False)
+    show = Printer(Structure("todo", place, ".yaml"), as_json=False)
+    show(changes[-1])
+    assert capsys.readouterr().out.split("  ", 1)[1] == "todo.yaml  by phone  note = 'from the phone'\n"
+    assert printed("log", "todo", "-n", 1).splitlines()[1].split("  ")[-2:] == ["by phone", "note"]
+    assert "via" not in json.loads(printed("log", "todo", "-n", 1, "--json"))
+    show(replace(changes[-1], device="hub", via=True))
     assert capsys.readouterr().out.split("  ", 1)[1] == "todo.yaml  via hub  note = 'from the phone'\n"
-    assert printed("log", "todo", "-n", 1).splitlines()[1].split("  ")[-2:] == ["via hub", "note"]
+    Printer(Structure("todo", place, ".yaml"), as_json=True)(replace(changes[-1], device="hub", via=True))
+    assert json.loads(capsys.readouterr().out)["via"] is True
+
+
+def test_what_nobody_is_known_to_have_written_is_told_as_come_that_way(place):
+    with Peer(listen="127.0.0.1:0", device="hub") as hub, Peer(connect=[hub.url], device="phone") as phone:
+        theirs = track({}, "todo", folder=place / "phone", sync=phone)
+        ours = track({}, "todo", sync=hub)
+        theirs.note = 1
+        tracker(theirs).wait_synced(20)
+        del theirs["note"]  # a deletion does not say whose it is
+        tracker(theirs).wait_synced(20)
+        for structure in (theirs, ours):
+            tracker(structure).close()
+    assert printed("log", "todo", "-n", 1).splitlines()[1].split("  ")[-2:] == ["via phone", "note"]
+    assert json.loads(printed("log", "todo", "-n", 1, "--json"))["via"] is True

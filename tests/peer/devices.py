@@ -55,6 +55,7 @@ class Blobs:
     # What a peer needs
 
     replica = ""
+    authors = None
 
     def is_copied_by(self, peer) -> bool:
         raise AssertionError("a device that keeps nothing has no folder")
@@ -97,7 +98,7 @@ class Blobs:
         updates = [*chain(*transactions), *diff]
         return [updates[start : start + 100] for start in range(0, len(updates), 100)]
 
-    def deliver(self, updates, device, done, ended) -> None:
+    def deliver(self, updates, device, done, ended, *, is_diff) -> None:
         def job() -> None:
             self._receive(updates, device, done)
             ended()

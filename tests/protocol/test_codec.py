@@ -27,6 +27,7 @@ from tinysync.protocol.messages import (
     Sync2,
     Taken,
     Update,
+    Wrote,
 )
 
 LIMITS = Limits()
@@ -48,6 +49,7 @@ messages = st.one_of(
     st.builds(Taken, names, integers),
     st.builds(Ack, names, integers),
     st.builds(Awareness, names, st.binary()),
+    st.builds(Wrote, names, st.just("") | devices, devices, st.lists(st.integers(0, 2**52 - 1), max_size=20)),
     st.builds(Digest, names, integers, integers, st.binary()),
     st.builds(Error, codes, texts, st.none() | names),
     st.builds(Bye, texts),
@@ -96,6 +98,7 @@ SAMPLES = [
     Taken("todo", 1),
     Ack("todo", 2),
     Awareness("todo", b"here"),
+    Wrote("todo", "f01d", "laptop", [2**52 - 1, 0]),
     Digest("todo", 3, 4, b"12345678"),
     Error("failed", "the disk is full", "todo"),
     Bye("closing"),
@@ -107,6 +110,7 @@ SAMPLES = [
     Update("todo", 2, [b"c", bytes(600)]),
     Part("todo", 100, [bytes(600)]),
     Awareness("todo", bytes(600)),
+    Wrote("todo", "", "é" * 100, [2**49 + number for number in range(1000)]),
     Error("failed", "f" * 600, "todo"),
     Bye("c" * 600),
 ]
@@ -158,9 +162,23 @@ def test_names_and_texts_have_a_longest():
         Open("n" * 256, "dict", 0, ""),
         Bye("x" * 1001),
         Error("c" * 65, "", None),
+        Wrote("todo", "d" * 101, "laptop", []),
+        Wrote("todo", "d", "l" * 101, []),
     ):
         with pytest.raises(ProtocolError):
             decode(encode(message), LIMITS)
+
+
+def test_a_frame_tells_the_authors_of_so_many_client_ids_of_sessions():
+    most = Limits(max_authors=3)
+    assert decode(encode(Wrote("todo", "", "laptop", [1, 2, 3])), most).clients == [1, 2, 3]
+    for clients in ([1, 2, 3, 4], [2**52], [1.0], [True], [1, b"2"], [1, None]):
+        with pytest.raises(ProtocolError) as caught:
+            decode(encode(Wrote("todo", "", "laptop", clients)), most)
+        assert caught.value.code == Code.MALFORMED
+    for frame in (Wrote("todo", "", "laptop", [1] * 1001), Wrote("todo", "", "laptop", [2**52 + 1] * 100)):
+        with pytest.raises(ProtocolError):
+            decode(encode(frame), LIMITS)
 
 
 def test_a_frame_beyond_the_limit_is_not_even_looked_at():

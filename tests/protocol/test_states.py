@@ -26,6 +26,7 @@ from tinysync.protocol.messages import (
     Sync2,
     Taken,
     Update,
+    Wrote,
 )
 
 from .wire import greet
@@ -42,6 +43,7 @@ MESSAGES: dict[type[Message], Message] = {
     Ack: Ack(DOCUMENT, 0),
     Awareness: Awareness(DOCUMENT, b""),
     Digest: Digest(DOCUMENT, 0, 0, b""),
+    Wrote: Wrote(DOCUMENT, "", "raw", [1]),
     Error: Error("failed", "", None),
     Bye: Bye(""),
 }

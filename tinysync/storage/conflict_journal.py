@@ -46,8 +46,8 @@ class JournalEntry:
     """A conflict as it is kept; ``mark`` identifies it, ``node`` is the id of the container it is in.
 
     ``kinds`` are those of the containers that the steps of its path are in, from the root on.
-    ``element`` identifies a list's element; ``is_part``: what was lost is only a part of what was there. ``via``: it
-    is not known which other device wrote, so the one is named that brought it.
+    ``element`` identifies a list's element; ``is_part``: what was lost is only a part of what was there. ``via``:
+    it is not known which other device wrote, so the one is named that brought it.
     """
 
     mark: str
