@@ -318,6 +318,8 @@ class Tracker:
         device that lost a value notes it always (unless it is killed between saving an update and noting); the
         one whose value was kept, if it heard of the other one before that had given it up. Of a value that was
         replaced before it was sent only the last one counts. A device that only passes writes on notes nothing.
+        The other device is the one that wrote, whoever passed it on. A deletion from a list does not say whose it
+        is, and of Yjs clients nothing is known: then ``via`` is True, and the device is the one that brought it.
 
         Deleting a plain value that is no default leaves no trace that says what it knew. That another device
         wrote such an entry again is noted if this device was in touch with nobody from the deletion on until they
