@@ -358,7 +358,7 @@ def test_what_a_broken_engine_makes_of_an_update_is_an_engine_failure():
     replica = eventful()
     applied = broken(replica)
     with pytest.raises(EngineFailure):
-        replica.document.show(Received(applied, new=True, pending=False, kept=[]))
+        replica.document.show(Received(applied, new=True, pending=False, infos={}, kept=[]))
 
 
 # --- the program's future ----------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 Links break and lose what is on its way; devices crash and come back with what they had logged; updates come over
 several links, in any order between them, and more than once. What a device does with an event is what a peer does.
+Devices write under another number after each crash; whose it is is known wherever something arrives that was
+written under it.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import struct
 from collections import deque
 from dataclasses import dataclass, field
 
+from tinysync.model import Author
 from tinysync.protocol import (
     DocumentClosed,
     DocumentOpened,
@@ -21,10 +24,12 @@ from tinysync.protocol import (
     SyncRequested,
     UpdatesReceived,
 )
+from tinysync.tracker.authors import Authors
 
 DOCUMENTS = ("a", "b")
 _HEAD = struct.Struct(">HIHI")
 Id = tuple[int, int]
+MOST_DEVICES = 5
 
 
 def _encode(author: int, number: int, after: Id, size: int) -> bytes:
@@ -154,6 +159,10 @@ class End:
     def _add(self, document: str, updates: list[bytes]) -> bool:
         parked = False
         for update in updates:
+            author, _, _, _ = _HEAD.unpack_from(update)
+            credit = self.device.authors[document].of(author)
+            assert credit is not None, (document, author)
+            assert credit.device == f"device {author % MOST_DEVICES}"
             is_new, is_parked = self.device.logs[document].add(update)
             parked |= is_parked
             if is_new:
@@ -184,12 +193,23 @@ class Device:
         self.logs = {name: Log() for name in DOCUMENTS}
         self.ends: list[End] = []
         self.sessions = 0
+        self.runs = 0
+        self.authors = {name: Authors() for name in DOCUMENTS}
+
+    @property
+    def author(self) -> int:
+        """Under which number it writes in this run."""
+        return self.number + MOST_DEVICES * self.runs
+
+    def write(self, document: str, after: Id, size: int) -> bytes:
+        self.authors[document].note_own([self.author], Author("", f"device {self.number}"))
+        return self.logs[document].write(self.author, after, size)
 
     def session(self) -> Session:
         self.sessions += 1
         made = Session(f"device {self.number}", f"device {self.number}", self.limits)
         for name in DOCUMENTS:
-            made.documents.offer(name, "dict", 0)
+            made.documents.offer(name, "dict", 0, authors=self.authors[name])
         return made
 
 
@@ -198,7 +218,7 @@ class Network:
 
     def __init__(self, seed: int) -> None:
         self.chance = chance = random.Random(seed)
-        self.devices = [Device(number, self._limits()) for number in range(chance.randint(2, 5))]
+        self.devices = [Device(number, self._limits()) for number in range(chance.randint(2, MOST_DEVICES))]
         pairs = [(one, other) for one in self.devices for other in self.devices if one.number < other.number]
         tree = [
             (self.devices[chance.randrange(number)], self.devices[number])
@@ -219,6 +239,7 @@ class Network:
             max_queued=chance.choice([1, 1500, 1 << 20]),
             max_part=chance.choice([1, 300, 1 << 16]),
             max_diffs=chance.choice([1, 8]),
+            max_authors=chance.choice([1, 1000]),
         )
 
     # --- what can happen -----------------------------------------------------------------------------------
@@ -241,8 +262,8 @@ class Network:
         log = device.logs[document]
         for _ in range(self.chance.choice([1, 1, 1, 8])):
             after = self.chance.choice([(0, 0), *log.counts.items()])
-            update = log.write(device.number, after, self.chance.choice([0, 40, 400]))
-            self.written[document].add((device.number, log.counts[device.number]))
+            update = device.write(document, after, self.chance.choice([0, 40, 400]))
+            self.written[document].add((device.author, log.counts[device.author]))
             ends = device.ends * self.chance.choice([1, 1, 1, 2])  # now and then it is told twice
             for end in ends:
                 end.publish(document, update)
@@ -302,6 +323,7 @@ class Network:
             self._cut(number)
         for log in device.logs.values():
             log.begin()
+        device.runs += 1
 
     def check(self) -> None:
         for ends in self.links.values():

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tinysync.model import Author
 
 MOST_AUTHORS: Final = 10_000
-"""Of so many client ids of a document it is known who writes under them: of the latest ones."""
+"""Of so many client ids of a document it is known which other device writes under them: of the latest ones."""
 _SLACK: Final = 1.25
 """It may be so much over the bound before the earliest ones are forgotten."""
 
@@ -78,9 +78,11 @@ class Authors:
         self.count += 1
 
     def _forget_earliest(self) -> None:
-        if len(self._known) > MOST_AUTHORS * _SLACK:
-            self._earliest = sorted(self._known)[-MOST_AUTHORS]
-            self._known = {client: one for client, one in self._known.items() if client >= self._earliest}
+        own = self._own
+        if len(self._known) - len(own) > MOST_AUTHORS * _SLACK:
+            self._earliest = sorted(self._known.keys() - own)[-MOST_AUTHORS]
+            kept = {one: known for one, known in self._known.items() if one >= self._earliest or one in own}
+            self._known = kept
 
     def note_own(self, clients: Iterable[int], author: Author) -> None:
         """Note under which client ids this device writes."""

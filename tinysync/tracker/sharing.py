@@ -19,7 +19,7 @@ from tinysync.tracker.status_watch import StatusWatch
 from tinysync.transport.eventloop import result_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from concurrent.futures import Future
 
     from tinysync.model import Delivered, DeviceId, Kind
@@ -223,6 +223,9 @@ class Sharing:
         self._leave: dict[SharingPeer, Callable[[], object]] = {}
         """What to call when the structure is closed, for those of them that nobody else will close."""
         self._name = DocumentId(replica.name or "")
+        self._authors = replica.known.authors
+        self._own: Collection[int] = ()
+        """The client ids under which this device writes, once there are peers."""
         self._watch: StatusWatch | None = None
 
     def has_joined(self, address: str) -> bool:
@@ -261,7 +264,7 @@ class Sharing:
 
     def publish(self, updates: list[bytes], source: SharingPeer | None = None) -> None:
         """Send what was written here, or delivered by the peer ``source``, on the links of all other peers."""
-        if self._peers and len(self._replica.document.own) != self._replica.known.authors.told_own:
+        if len(self._own) != self._authors.told_own:
             self._note_own_clients()  # before what was written under a new one
         for peer, _ in self._peers:
             if peer is not source:
@@ -269,9 +272,8 @@ class Sharing:
 
     def _note_own_clients(self) -> None:
         known = self._replica.known
-        known.authors.note_own(
-            tuple(self._replica.document.own), Author(known.here, self._replica.presence.device)
-        )
+        self._authors, self._own = known.authors, self._replica.document.own
+        self._authors.note_own(tuple(self._own), Author(known.here, self._replica.presence.device))
 
     def publish_presence(self, entries: dict[int, bytes], source: object) -> None:
         """Tell passing states on all links but the one that they came from."""
