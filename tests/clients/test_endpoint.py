@@ -100,6 +100,24 @@ def test_in_a_group(device, tmp_path):
         assert theirs == {"a": 2}
 
 
+def test_it_is_not_known_who_a_client_is(device):
+    told = {"hub": [], "phone": []}
+    hub = device(yjs="127.0.0.1:0", listen="127.0.0.1:0", device="hub")
+    phone = device(connect=[hub.peer.url], device="phone")
+    ours = hub.track({"a": 1}, callback=told["hub"].append)
+    theirs = phone.track({"a": 1}, callback=told["phone"].append)
+    synced(ours, theirs)
+    with client(hub.peer.yjs_url) as page:
+        engine = copy_of(page)
+        engine.begin()
+        engine.put("c", next(k for k, _ in engine.items("d")), 2)
+        for update in engine.commit():
+            page.send(encode(Edit(update)))
+        wait_until(lambda: all(told.values()))
+    assert [(change.device, change.via) for change in told["hub"]] == [("a Yjs client", True)]
+    assert [(change.device, change.via) for change in told["phone"]] == [("hub", True)]
+
+
 def test_wrong_options():
     with pytest.raises(InvalidAddress, match="yjs_token="):
         Peer(yjs="0.0.0.0:0")
