@@ -64,6 +64,8 @@ def test_another_group_is_named_as_the_reason_and_others_are_synced(grouped, cap
     friend = grouped("friend", Blobs("todo"), listen="127.0.0.1:0")
     stranger = grouped("stranger", theirs, listen="127.0.0.1:0", key=OTHER_GROUP)
     phone = grouped("phone", ours, connect=[stranger.url, friend.url])
+    wait_until(lambda: "another group" in phone._unreached.get(stranger.url, ""))
+    wait_until(lambda: any(each.opened["todo"].has_all for each in tuple(phone._connections) if each.opened))
     with pytest.raises(SyncTimeout, match="another group") as caught:
         phone.wait_synced("todo", 0.5)
     assert f"{stranger.url} (not connected)" in str(caught.value)
