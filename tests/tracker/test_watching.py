@@ -300,6 +300,23 @@ def test_what_was_put_right_and_is_wrong_again_is_reported_again(tmp_path, caplo
             wait_until(lambda number=number: replica.root == {"a": number})
 
 
+def test_a_program_that_goes_on_while_a_file_does_not_parse_is_warned_once_each_time(tmp_path):
+    file = tmp_path / "conf.yaml"
+    with opened(tmp_path, {"a": 1}) as replica:
+        for key in ("c", "d"):
+            text = file.read_text()
+            file.write_text(f"{text}{key}: [1\n")
+            has_looked()
+            with warnings.catch_warnings(record=True, action="always") as warned:
+                for change in range(3):
+                    replica.root["b"] = change
+            (told,) = warned
+            assert issubclass(told.category, TinySyncWarning)
+            assert str(told.message).startswith(f"{file}, line ")
+            file.write_text(f"{text}{key}: 1\n")
+            wait_until(lambda key=key: key in replica.root and "b: 2\n" in file.read_text())
+
+
 def test_an_edit_that_cannot_be_read_at_first_is_reported_once_and_taken_when_it_can(tmp_path, caplog):
     base, elsewhere = tmp_path / ".tinysync" / "conf" / "base", tmp_path / "base"
     heard = Heard()

@@ -179,9 +179,9 @@ class View:
             self._save_later(replica)
         except StorageError as error:
             is_news = self._failed(replica, error)
-            if received and is_news:
+            if is_news and received:
                 self._report(error, _IN_THE_LOG)
-            elif not received and (is_news or isinstance(error, UnreadableFile)):
+            elif is_news:
                 # Without a registry, which knows what was warned of before, and not that it had ended.
                 text = f"{error} {_IN_THE_LOG}"
                 warnings.warn_explicit(text, TinySyncWarning, "tinysync", 0, module="tinysync")
