@@ -116,6 +116,22 @@ def test_of_who_was_at_an_address_only_the_address_is_left(device, tmp_path):
         tracker(ours).forget(left)
 
 
+def test_of_who_is_linked_and_shares_it_no_more_only_the_link_is_left(device, tmp_path):
+    phone = device(tmp_path / "phone", listen="127.0.0.1:0", device="phone")
+    laptop = device(tmp_path / "laptop", connect=[phone.peer.url], device="laptop")
+    ours, theirs = laptop.track({}), phone.track({})
+    synced(ours, theirs)
+    tracker(theirs).close()
+    wait_until(lambda: tracker(ours).status().devices[0].unshared)
+    tracker(ours).forget(tracker(ours).status().devices[0])
+    (left,) = tracker(ours).status().devices
+    assert (left.name, left.id, left.unshared, left.acked) == ("phone", None, True, 0)
+    again = phone.track({})
+    synced(ours, again)
+    wait_until(lambda: tracker(ours).status().synced)
+    assert tracker(ours).status().devices[0].id == tracker(again)._replica.known.here
+
+
 def test_who_cannot_be_forgotten(device, tmp_path):
     laptop = device(tmp_path / "laptop", listen="127.0.0.1:0", connect=["ws://127.0.0.1:9"], device="laptop")
     phone = device(tmp_path / "phone", connect=[laptop.peer.url], device="phone")

@@ -36,7 +36,8 @@ def linked_devices(
             found.append(_sharing(name, here, by_id, connection))
             continue
         # Who has said nothing of it on this link may have had it earlier.
-        device = connection.device(connection.replicas.get(name, NOT_KEPT))
+        replica = connection.replicas.get(name, NOT_KEPT)
+        device = connection.device(replica if replica in by_id else NOT_KEPT)  # it may have been forgotten
         who = device.name, device.fingerprint
         had = [one for one in known if (one.name, one.fingerprint) == who and one.replica not in open_in]
         had.sort(key=lambda one: one.replica != device.replica)
