@@ -106,11 +106,20 @@ def test_the_other_device_has_to_pair_this_one_too(homes):
     assert line_with(calling.stdout, "Linked") == "Linked with laptop.\n"
 
 
-@pytest.mark.parametrize(("options", "way"), [([], "--paired"), (["--file", "friends"], "--paired-in friends")])
+@pytest.mark.parametrize(
+    ("options", "way"),
+    [
+        ([], "--paired"),
+        (["--file", "friends"], "--paired-in friends"),
+        (["--file", "my friends"], "--paired-in 'my friends'"),
+    ],
+)
 def test_pair_says_what_takes_effect_where(place, options, way):
     told = printed("pair", fingerprint_of(b"phone"), "phone", *options)
     assert f"with {way}" in told
     assert "'tinysync fingerprint'" in told
+    if options:
+        assert str(place / options[1]) in told
 
 
 @pytest.mark.parametrize("option", [["--paired"], ["--paired-in", "friends"]])

@@ -62,7 +62,7 @@ def _chosen(structure: Structure, text: str, meant: list[DeviceStatus]) -> Devic
     """Return the one that is meant: of several of that name, the one that is gone."""
     if not meant:
         raise click.ClickException(
-            f"{structure.name} knows no device {text}; 'tinysync status {structure.name}' lists them"
+            f"{structure.name} knows no device {text!r}; 'tinysync status {structure.name}' lists them"
         )
     gone = [one for one in meant if not one.linked] or meant
     if len(gone) > 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -38,13 +39,14 @@ def pair_device(fingerprint: str, name: str, file: Path | None, as_json: bool) -
     let in nobody else, of all who have the group's key. They see it at once when the list changes.
     """
     allowed = pair(fingerprint, name, file)
+    path = (file or default_allowed_path()).absolute()
     if as_json:
-        path = (file or default_allowed_path()).absolute()
         print_json({"fingerprint": allowed, "device": name, "path": str(path)})
         return
-    option = f"--paired-in {file}" if file else "--paired"
+    option = f"--paired-in {shlex.quote(str(file))}" if file else "--paired"
     click.echo(f"{name} is allowed: {allowed}")
     click.echo(
         f"That counts for 'tinysync mirror' and 'serve' with {option}, which let in nobody else. If {name} has a"
-        " list, too, pair this device there: 'tinysync fingerprint' prints its digits here."
+        " list, too, pair this device there: 'tinysync fingerprint' prints its digits here. Whose line is taken"
+        f" out of {path} is let in no more."
     )

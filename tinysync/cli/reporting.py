@@ -11,6 +11,7 @@ import logging
 import math
 import os
 import re
+import shlex
 import sys
 import warnings
 from contextlib import contextmanager, suppress
@@ -89,7 +90,7 @@ def in_a_shell(text: str) -> str:
 
 def pair_command(fingerprint: str, file: str | os.PathLike[str] | None) -> str:
     """Return the command that pairs a device, in the user's own list or that in a file."""
-    return f"tinysync pair {fingerprint} NAME" + (f" --file {file}" if file else "")
+    return f"tinysync pair {fingerprint} NAME" + (f" --file {shlex.quote(os.fspath(file))}" if file else "")
 
 
 class JsonError(click.ClickException):
