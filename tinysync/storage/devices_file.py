@@ -148,7 +148,7 @@ class DevicesFile:
             "version": _VERSION,
             "devices": {device.replica: _entry(device) for device in latest},
             "unreached": dict(list(noted.unreached.items())[-_MAX_SESSIONS:]),
-            "authors": _packed_authors(noted.authors),
+            **({"authors": _packed_authors(noted.authors)} if noted.authors else {}),
         }
         replace_file(self._path, json.dumps(content, indent=1).encode(), "os")
 
