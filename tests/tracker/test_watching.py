@@ -553,3 +553,32 @@ def test_an_emptied_file_is_reported_and_written_again(tmp_path, caplog):
     wait_until(lambda: file.read_text() == "b: 1\n")
     assert caplog.text.count("holds nothing. That is no edit") == 1
     replica.close()
+
+
+def test_a_program_has_its_turn_although_somebody_edits_as_fast_as_edits_are_taken(tmp_path):
+    edits = 60
+    made = []
+
+    def edit(root):
+        path = tmp_path / "conf.yaml"
+        for number in range(edits):
+            aside = tmp_path / "aside"
+            aside.write_text(f"{path.read_text()}k{number}: {number}\n")
+            aside.replace(path)
+            deadline = time.monotonic() + DEADLINE
+            while f"k{number}" not in root and time.monotonic() < deadline:
+                time.sleep(0.0005)
+            made.append(number)
+
+    with opened(tmp_path, {"a": 1}) as replica:
+        editor = threading.Thread(target=edit, args=[replica.root])
+        editor.start()
+        meanwhile = []
+        while editor.is_alive():
+            before = len(made)
+            replica.root["a"] += 1
+            meanwhile.append(len(made) - before)
+        editor.join()
+        assert len(made) == edits
+        assert max(meanwhile) < edits / 3
+    assert (tmp_path / "conf.yaml").read_text().count("k") == edits

@@ -63,6 +63,9 @@ RESTS: Final = 3
 
 _IN_THE_LOG: Final = "The change itself is in the op log."
 
+MOST_ROUNDS: Final = 3
+"""So many times in a row a hand edit is taken in instead of writing the file, before others have their turn."""
+
 MOMENT: Final = 0.25
 """Seconds for which a call waits for the folder's lock, before it leaves the readable file for later."""
 
@@ -336,6 +339,8 @@ class View:
                     self._take_in_others(replica)
                 elif self._meet(replica, MOMENT, write=not self._large, patient=False) is not None:
                     later = False  # until somebody corrects the file
+                else:
+                    later = self._unsaved
             except (DocumentInUse, StillWritten):
                 self._changes += 1
                 later = True
@@ -355,14 +360,19 @@ class View:
     ) -> UnreadableFile | None:
         """Take in what other processes wrote, and hand edits, and then write the file.
 
-        Return why the file is left alone, if it is; raises what ``_write`` does.
+        Return why the file is left alone, if it is; raises what ``_write`` does. Unless ``patient`` the file stays
+        behind if somebody edits it faster than it is written.
         """
         with self._lock.held(patience), self._together():
             self._take_in_others(replica)
             if self._closed:
                 return None
             refused = self._take_in_edit(replica, patient=patient)
+            rounds = 0
             while write and refused is None and not self._write(replica, patient=patient):
+                rounds += 1
+                if rounds == MOST_ROUNDS and not patient:
+                    break  # whoever waits for the structure has waited long enough
                 refused = self._take_in_edit(replica, patient=patient)
         return refused
 
