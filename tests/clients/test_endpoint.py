@@ -84,17 +84,22 @@ def test_the_token(device, caplog):
         copy_of(page)
 
 
+def write(page, value):
+    """Have a client write the one entry that there is."""
+    engine = copy_of(page)
+    engine.begin()
+    engine.put("c", next(k for k, _ in engine.items("d")), value)
+    for update in engine.commit():
+        page.send(encode(Edit(update)))
+
+
 def test_in_a_group(device, tmp_path):
     key = Key.new()
     hub = device(listen="127.0.0.1:0", yjs="127.0.0.1:0", device="hub", key=key, identity=tmp_path / "hub")
     phone = device(connect=[hub.peer.url], device="phone", key=key, identity=tmp_path / "phone")
     ours, theirs = hub.track({"a": 1}), phone.track({})
     with client(hub.peer.yjs_url) as page:
-        engine = copy_of(page)
-        engine.begin()
-        engine.put("c", next(k for k, _ in engine.items("d")), 2)
-        for update in engine.commit():
-            page.send(encode(Edit(update)))
+        write(page, 2)
         wait_until(lambda: ours == {"a": 2})
         synced(ours, theirs)
         assert theirs == {"a": 2}
@@ -108,11 +113,7 @@ def test_it_is_not_known_who_a_client_is(device):
     theirs = phone.track({"a": 1}, callback=told["phone"].append)
     synced(ours, theirs)
     with client(hub.peer.yjs_url) as page:
-        engine = copy_of(page)
-        engine.begin()
-        engine.put("c", next(k for k, _ in engine.items("d")), 2)
-        for update in engine.commit():
-            page.send(encode(Edit(update)))
+        write(page, 2)
         wait_until(lambda: all(told.values()))
     assert [(change.device, change.via) for change in told["hub"]] == [("a Yjs client", True)]
     assert [(change.device, change.via) for change in told["phone"]] == [("hub", True)]

@@ -32,6 +32,20 @@ def started_anew(device, tmp_path):
     return laptop, ours, theirs
 
 
+def phone_calls(device, tmp_path):
+    laptop = device(tmp_path / "laptop", listen="127.0.0.1:0", device="laptop")
+    phone = device(tmp_path / "phone", connect=[laptop.peer.url], device="phone")
+    ours, theirs = laptop.track({}), phone.track({})
+    return laptop, phone, ours, theirs
+
+
+def laptop_calls(device, tmp_path):
+    phone = device(tmp_path / "phone", listen="127.0.0.1:0", device="phone")
+    laptop = device(tmp_path / "laptop", connect=[phone.peer.url], device="laptop")
+    ours, theirs = laptop.track({}), phone.track({})
+    return laptop, phone, ours, theirs
+
+
 def names(structure):
     return [(one.name, one.connected) for one in tracker(structure).status().devices]
 
@@ -64,9 +78,7 @@ def test_a_device_that_began_anew_is_in_step_once_the_lost_one_is_forgotten(devi
 
 
 def test_a_device_that_comes_back_is_met_again(device, tmp_path):
-    laptop = device(tmp_path / "laptop", listen="127.0.0.1:0", device="laptop")
-    phone = device(tmp_path / "phone", connect=[laptop.peer.url], device="phone")
-    ours, theirs = laptop.track({}), phone.track({})
+    laptop, phone, ours, theirs = phone_calls(device, tmp_path)
     synced(ours, theirs)
     phone.peer.close()
     wait_until(lambda: names(ours) == [("phone", False)])
@@ -84,9 +96,7 @@ def test_a_device_that_comes_back_is_met_again(device, tmp_path):
 
 @pytest.mark.parametrize("goes", ["the link", "the structure"])
 def test_who_is_forgotten_while_it_is_noted_that_it_went_stays_forgotten(device, tmp_path, goes):
-    laptop = device(tmp_path / "laptop", listen="127.0.0.1:0", device="laptop")
-    phone = device(tmp_path / "phone", connect=[laptop.peer.url], device="phone")
-    ours, theirs = laptop.track({}), phone.track({})
+    laptop, phone, ours, theirs = phone_calls(device, tmp_path)
     synced(ours, theirs)
     wait_until(lambda: tracker(ours).status().synced)
     (link,) = laptop.peer._connections
@@ -102,9 +112,7 @@ def test_who_is_forgotten_while_it_is_noted_that_it_went_stays_forgotten(device,
 
 
 def test_of_who_was_at_an_address_only_the_address_is_left(device, tmp_path):
-    phone = device(tmp_path / "phone", listen="127.0.0.1:0", device="phone")
-    laptop = device(tmp_path / "laptop", connect=[phone.peer.url], device="laptop")
-    ours, theirs = laptop.track({}), phone.track({})
+    laptop, phone, ours, theirs = laptop_calls(device, tmp_path)
     synced(ours, theirs)
     phone.peer.close()
     wait_until(lambda: names(ours) == [("phone", False)])
@@ -117,9 +125,7 @@ def test_of_who_was_at_an_address_only_the_address_is_left(device, tmp_path):
 
 
 def test_of_who_is_linked_and_shares_it_no_more_only_the_link_is_left(device, tmp_path):
-    phone = device(tmp_path / "phone", listen="127.0.0.1:0", device="phone")
-    laptop = device(tmp_path / "laptop", connect=[phone.peer.url], device="laptop")
-    ours, theirs = laptop.track({}), phone.track({})
+    _, phone, ours, theirs = laptop_calls(device, tmp_path)
     synced(ours, theirs)
     tracker(theirs).close()
     wait_until(lambda: tracker(ours).status().devices[0].unshared)

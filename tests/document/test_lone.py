@@ -153,6 +153,13 @@ def warmed_up():
     return here, there
 
 
+def swap(here, there):
+    """Let each of two devices get what the other one has written last."""
+    mine, theirs = here.outbox.published[-1:], there.outbox.published[-1:]
+    here.receive(theirs)
+    there.receive(mine)
+
+
 def check_equal(here, there):
     assert here.root == there.root
     here.check()
@@ -171,9 +178,7 @@ def test_an_edit_shows():
 def test_of_two_at_once_one_shows_on_both_sides():
     here, there = warmed_up()
     here.root["a"], there.root["a"] = "here", "there"
-    mine, theirs = here.outbox.published[-1:], there.outbox.published[-1:]
-    here.receive(theirs)
-    there.receive(mine)
+    swap(here, there)
     check_equal(here, there)
     here.root["a"] = "later"
     there.receive(here.outbox.published[-1:])
@@ -184,9 +189,7 @@ def test_an_edit_of_what_was_deleted_meanwhile_shows():
     here, there = warmed_up()
     del here.root["a"]
     there.root["a"] = "kept"
-    gone, kept = here.outbox.published[-1:], there.outbox.published[-1:]
-    here.receive(kept)
-    there.receive(gone)
+    swap(here, there)
     check_equal(here, there)
     assert here.root == {"a": "kept"}
 
@@ -220,18 +223,14 @@ def test_an_edit_inside_what_was_removed_here_does_not_show():
         other.receive(one.outbox.published[-1:])
     del here.root["d"]
     there.root["d"]["x"] = "new"
-    gone, new = here.outbox.published[-1:], there.outbox.published[-1:]
-    here.receive(new)
-    there.receive(gone)
+    swap(here, there)
     check_equal(here, there)
 
 
 def test_a_write_that_loses_does_not_keep_the_one_that_holds_from_being_undone():
     here, there = warmed_up()
     here.root["a"], there.root["a"] = "here", "there"
-    mine, theirs = here.outbox.published[-1:], there.outbox.published[-1:]
-    here.receive(theirs)
-    there.receive(mine)
+    swap(here, there)
     winner = here if here.root["a"] == "here" else there
     tracker(winner.root).undo()
     assert winner.root == {"a": 3}

@@ -47,7 +47,7 @@ def test_only_news_are_told():
 
 
 def test_the_latest_are_kept_and_what_is_earlier_is_no_news_any_more(monkeypatch):
-    monkeypatch.setattr(authors, "MOST_AUTHORS", 100)
+    monkeypatch.setattr(authors, "MAX_AUTHORS", 100)
     one, two = Authors(), Authors()
     one.note_own([7], LAPTOP)
     one.learn(PHONE, range(1000))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tinysync.crdt.encoding import BINARY, HAS_KEY, HAS_LEFT, HAS_RIGHT, KIND
-from tinysync.crdt.numbers import read_varint
+from tinysync.crdt.numbers import TWO_BYTES, read_varint
 from tinysync.errors import BadUpdate
 
 if TYPE_CHECKING:
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from tinysync.crdt.encoding import Id, UpdateInfo
 
 _CIRCLE = "blocks that build on one another in a circle"
-_LONG = 0x80
-"""A number from here on takes more than one byte."""
 
 
 class Blocks:
@@ -87,15 +85,15 @@ class Blocks:
             else:
                 self.left = self.right = None
                 size = update[position + 1]
-                position += 2 + size if size < _LONG else _text_size(update, position + 1) + 1
+                position += 2 + size if size < TWO_BYTES else _text_size(update, position + 1) + 1
                 if head & HAS_KEY:
                     size = update[position]
-                    position += 1 + size if size < _LONG else _text_size(update, position)
+                    position += 1 + size if size < TWO_BYTES else _text_size(update, position)
                 self.parent = update[start + 1 : position]
             self.content = position
             self.kind = kind = head & KIND
             length = update[position] if kind != BINARY else 1
-            if length >= _LONG:
+            if length >= TWO_BYTES:
                 length, _ = read_varint(update, position)
             self.block_end = end = clock + length
             if end > self.known:

@@ -365,10 +365,9 @@ class Document:
             return applied
         lists = {list_id for info in ready.values() for list_id in info.lists}
         applied = self.engine.apply(ready, lists, note_deleted=note_deleted)
-        changed = [(root, key) for root, cells in applied.cells.items() for key in cells] if lone else None
-        if lone is not None and changed:
-            # Nothing else can have.
-            self._parents.note_names({lone.place: changed[0]})
+        if lone is not None:
+            for name in applied.names():  # there is one at most
+                self._parents.note_names({lone.place: name})
         return applied
 
     def clocks(self) -> dict[int, int]:

@@ -20,6 +20,8 @@ from tinysync.errors import BadUpdate, EngineFailure, TinySyncError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from tinysync.crdt.encoding import Name
+
 META: Final = "meta"
 MAP_ROOTS: Final = (META, "c", "p", "d", "g", "o")
 LIST_PREFIX: Final = "l:"
@@ -45,6 +47,10 @@ class Applied:
     events: int = 0
     deleted: list[bytes] = field(default_factory=list)
     """The ranges of elements that the engine deleted, encoded, if they were asked for."""
+
+    def names(self) -> Iterator[Name]:
+        """Return the root and key of each cell that changed."""
+        return ((root, key) for root, cells in self.cells.items() for key in cells)
 
 
 class _Observer:
@@ -281,12 +287,12 @@ class Engine:
         subscriptions = [self.maps[name].observe(_cell_collector(applied.cells[name])) for name in CELL_ROOTS]
         try:
             for batch in _batches(updates):
-                self._integrate(batch, applied, note_deleted=note_deleted)
+                self._take_in(batch, applied, note_deleted=note_deleted)
         finally:
             for subscription in subscriptions:
                 subscription.drop()
             if self._changes is not None:
-                self._changes.update((root, key) for root, cells in applied.cells.items() for key in cells)
+                self._changes.update(applied.names())
                 self._changes.update((LIST_ROOT, list_id) for list_id, _ in applied.deltas)
         return applied
 
@@ -296,13 +302,13 @@ class Engine:
         So nobody need observe what changes; it may be just what it was, though.
         """
         applied = Applied()
-        self._integrate([update], applied, note_deleted=True, entry=(root, key))
+        self._take_in([update], applied, note_deleted=True, entry=(root, key))
         if self._changes is not None:
             self._changes.add((root, key))
         return applied
 
-    def _integrate(
-        self, updates: list[bytes], applied: Applied, *, note_deleted: bool, entry: tuple[str, str] | None = None
+    def _take_in(
+        self, updates: list[bytes], applied: Applied, *, note_deleted: bool, entry: Name | None = None
     ) -> None:
         """Apply updates in a transaction; note what it changes, as far as it is observed, and one entry."""
         observer = self._observer

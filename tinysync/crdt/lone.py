@@ -11,7 +11,7 @@ from typing import Final
 
 from tinysync.crdt.encoding import ANY, HAS_KEY, HAS_LEFT, SIZES, STRING, LoneWrite, UpdateInfo
 from tinysync.crdt.ids import MAX_CLIENT
-from tinysync.crdt.numbers import read_varint
+from tinysync.crdt.numbers import TWO_BYTES, read_varint
 
 # Numbers in their shortest form: those of sessions and seeds, and clocks that are far from their limit.
 _CLIENT: Final = rb"([\x80-\xff]{6,7}[\x01-\x7f])"
@@ -20,8 +20,6 @@ _WRITE: Final = re.compile(
     rb"\x01\x01" + _CLIENT + _CLOCK + re.escape(bytes([HAS_LEFT | HAS_KEY | ANY])) + _CLIENT + _CLOCK + rb"\x01"
 )
 _DELETION: Final = re.compile(rb"\x01" + _CLIENT + rb"\x01" + _CLOCK + rb"\x01|\x00")
-_ONE_BYTE: Final = 0x80
-"""Numbers below take one byte."""
 
 
 def find_lone_write(update: bytes) -> UpdateInfo | None:
@@ -66,7 +64,7 @@ def _end_of_value(update: bytes, start: int) -> int:
     size = SIZES.get(head[0])
     if size is not None:
         return start + size
-    if head[0] != STRING or len(head) == 1 or head[1] >= _ONE_BYTE:
+    if head[0] != STRING or len(head) == 1 or head[1] >= TWO_BYTES:
         return 0
     end = start + 2 + head[1]
     try:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+TWO_BYTES: Final = 0x80
+"""Numbers from here on take more than one byte."""
+
 LONG_NUMBERS: Final[dict[bytes, int]] = {}
 """Numbers that were read lately, as encoded: the same few client ids come over and over."""
 
@@ -25,7 +28,7 @@ def keep_long_number(encoded: bytes, number: int) -> None:
 def read_varint(data: bytes, position: int) -> tuple[int, int]:
     """Read an unsigned LEB128 number; return it and the position behind it."""
     value = data[position]
-    if value < 0x80:
+    if value < TWO_BYTES:
         return value, position + 1
     second = data[position + 1]
     if second < 0x80:

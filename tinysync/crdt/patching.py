@@ -132,7 +132,7 @@ class Patcher:
         """Return the node and the key text of the entry that changed, if it shows and nothing else changed."""
         if applied.deltas or sum(map(len, applied.cells.values())) != 1:
             return None
-        [(layer, entry)] = ((root, key) for root, cells in applied.cells.items() for key in cells)
+        [(layer, entry)] = applied.names()
         identifier, slash, text = entry.partition("/")
         node = self.document.nodes.get(identifier)
         if layer not in LAYERS or not slash or node is None or node.kind == "list":

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from tinysync.crdt.ids import SEED_CLIENTS
 from tinysync.crdt.ops import ABSENT
 from tinysync.model import DeviceId
+from tinysync.storage.devices_file import MAX_AUTHORS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -16,10 +17,8 @@ if TYPE_CHECKING:
     from tinysync.crdt.document import Received
     from tinysync.model import Author
 
-MOST_AUTHORS: Final = 10_000
-"""Of so many client ids of a document it is known which other device writes under them: of the latest ones."""
 _SLACK: Final = 1.25
-"""It may be so much over the bound before the earliest ones are forgotten."""
+"""There may be so many times as many as are kept in the file before the earliest ones are forgotten."""
 
 REMOVALS: Final = frozenset({"__delitem__", "discard", "clear"})
 """The changes that may be made by who only deletes: a deletion does not say whose it is."""
@@ -79,8 +78,8 @@ class Authors:
 
     def _forget_earliest(self) -> None:
         own = self._own
-        if len(self._known) - len(own) > MOST_AUTHORS * _SLACK:
-            self._earliest = sorted(self._known.keys() - own)[-MOST_AUTHORS]
+        if len(self._known) - len(own) > MAX_AUTHORS * _SLACK:
+            self._earliest = sorted(self._known.keys() - own)[-MAX_AUTHORS]
             kept = {one: known for one, known in self._known.items() if one >= self._earliest or one in own}
             self._known = kept
 

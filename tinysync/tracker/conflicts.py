@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tinysync.crdt.encoding import Id
     from tinysync.crdt.node import Node
     from tinysync.model import Kind, Path
-    from tinysync.tracker.authors import Credit, Credits
+    from tinysync.tracker.authors import Credit
     from tinysync.tracker.replica import Replica
 
 logger = logging.getLogger("tinysync")
@@ -61,17 +61,15 @@ class Conflicts:
             self._journal.keep_deleted(self._replica.document.deleted_here.untold)
         self._journal.close()
 
-    def note(self, clashes: Iterable[Clash], credits_: Credits) -> None:
+    def note(self, clashes: Iterable[Clash], other: Credit) -> None:
         """Keep what clashed with what arrived; that shows, whatever becomes of this.
 
-        ``credits_`` are for those clashes whose author is not known.
+        ``other`` is for those clashes whose author is not known.
         """
         try:
-            self._note(clashes, credits_.removed)
+            self._note(clashes, other)
         except Exception:
-            logger.exception(
-                "Conflicts of %r with %s are not in the journal", self._replica.name, credits_.removed.device
-            )
+            logger.exception("Conflicts of %r with %s are not in the journal", self._replica.name, other.device)
 
     def _note(self, clashes: Iterable[Clash], other: Credit) -> None:
         found: list[JournalEntry] = []

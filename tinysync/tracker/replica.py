@@ -481,7 +481,7 @@ class Replica:
             self._fail(error)
             return None
         self.undoing.others_wrote(received.touched)
-        self.conflicts.note(received.clashes, credits_)
+        self.conflicts.note(received.clashes, credits_.removed)
         if not patches:
             return [] if self.conflicts.has_untold else None
         if self.changed is not None:

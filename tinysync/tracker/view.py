@@ -252,7 +252,9 @@ class View:
             with ExitStack() as held:
                 with replica.reading():
                     self._timer = None
-                    if not self._is_to_be_written(replica):
+                    if self._is_unread and not self._closed:
+                        self.meet_soon(replica)  # it may be an edit
+                    if self._closed or not self._unsaved:
                         return
                     if not self._behind.acquire(blocking=False):
                         # It is just being written. Nobody waits for that with the structure's lock held.
@@ -283,14 +285,6 @@ class View:
         else:
             if not written:
                 self.meet_soon(replica)
-
-    def _is_to_be_written(self, replica: Replica) -> bool:
-        """Tell whether the file is behind, now that a while has passed; and have read what could not be."""
-        if self._closed:
-            return False
-        if self._is_unread:
-            self.meet_soon(replica)  # it may be an edit
-        return self._unsaved
 
     def _note_written(self, change: int) -> None:
         self._trouble.over()
@@ -337,10 +331,9 @@ class View:
             try:
                 if not edited:
                     self._take_in_others(replica)
-                elif self._meet(replica, MOMENT, write=not self._large, patient=False) is not None:
-                    later = False  # until somebody corrects the file
                 else:
-                    later = self._unsaved
+                    # What is wrong with the file, somebody has to correct first.
+                    later = self._meet(replica, MOMENT, write=not self._large, patient=False) is None
             except (DocumentInUse, StillWritten):
                 self._changes += 1
                 later = True
