@@ -33,6 +33,29 @@ def test_entries_are_read_written_and_deleted(place):
     assert (place / "conf.yaml").read_text() == "port: 8080\nservers:\n  b:\n  - deep: 1.5\n  - x\n"
 
 
+def test_a_key_that_is_no_text_is_named_as_the_file_or_the_log_does(place):
+    (place / "conf.yaml").write_text("on: {level: 20}\n1.5: b\n2020-01-01: c\nnull: d\n8080: e\n")
+    for shown in ("on", "true", "True"):
+        assert printed("get", "conf.yaml", f"{shown}/level") == "20\n"
+    for key in ("1.5", "2020-01-01", "null", "None", "8080"):
+        printed("set", "conf.yaml", key, key)
+        assert printed("get", "conf.yaml", key).strip() in {key, ""}
+    printed("set", "conf.yaml", "True/level", "30")
+    printed("set", "conf.yaml", "2020-13-99", "text")
+    printed("delete", "conf.yaml", "null")
+    text = (place / "conf.yaml").read_text()
+    assert text.startswith("on: {level: 30}\n1.5: 1.5\n2020-01-01: 2020-01-01\n8080: 8080\n")
+    assert yaml.safe_load(text)["2020-13-99"] == "text"
+    assert here("get", "conf.yaml", "false").exit_code == 1
+
+
+def test_text_goes_before_what_it_could_stand_for(place):
+    (place / "conf.yaml").write_text("true: bool\n'true': text\n'on': switch\n")
+    assert printed("get", "conf.yaml", "true") == "text\n"
+    assert printed("get", "conf.yaml", "on") == "switch\n"
+    assert printed("get", "conf.yaml", "True") == "bool\n"
+
+
 def test_json_files_and_lists(place):
     (place / "list.json").write_text('[1, {"a": 2}]')
     printed("set", "list.json", "1/a", "3")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from tinysync.storage.yaml_load import plain_scalar
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+_NO_KEY: Final = object()
 
 path_argument = click.argument("path", default="")
 
@@ -33,7 +37,7 @@ def parent(root: Any, path: str, where: str, *, new: bool = False) -> tuple[Any,
     """Return the container that holds the entry at a path, and its key or index there."""
     *steps, last = path.split("/")
     container = entry(root, parse_path(root, "/".join(steps), where))
-    if new and isinstance(container, dict) and last not in container and _number(last, container) is None:
+    if new and isinstance(container, dict) and _key_of(last, container) is _NO_KEY:
         return container, last
     return container, _key(container, last, where, [*steps, last])
 
@@ -47,16 +51,20 @@ def entry(root: Any, keys: Sequence[Any]) -> Any:
 
 def _key(container: Any, step: str, where: str, steps: list[str]) -> Any:
     if isinstance(container, dict):
-        if step in container:
-            return step
-        number = _number(step, container)
-        if number is not None:
-            return number
+        key = _key_of(step, container)
+        if key is not _NO_KEY:
+            return key
     elif isinstance(container, list) and step.isdecimal() and int(step) < len(container):
         return int(step)
     raise click.ClickException(f"{where} has no entry {'/'.join(steps)}")
 
 
-def _number(step: str, container: dict[Any, Any]) -> int | None:
-    """Return the int that a step stands for, if that is a key."""
-    return int(step) if step.lstrip("-").isdecimal() and int(step) in container else None
+def _key_of(step: str, container: dict[Any, Any]) -> Any:
+    """Return the key that a step stands for: text, or what is written like it in a YAML file or a log."""
+    if step in container:
+        return step
+    meant = plain_scalar(step)
+    # 1, 1.0 and True are equal, and only one of them is meant.
+    read = (key for key in container if type(key) is type(meant) and key == meant)
+    shown = (key for key in container if str(key) == step)
+    return next(read, next(shown, _NO_KEY))

@@ -98,6 +98,14 @@ def scalar_reader() -> Callable[[str | None, str, tuple[bool, bool]], Any]:
     return read
 
 
+def plain_scalar(text: str) -> Any:
+    """Return what a text without quotes stands for; one that is no valid value stands for itself."""
+    try:
+        return scalar_reader()(None, text, (True, False)) if text else text
+    except yaml.YAMLError:
+        return text
+
+
 class _Loader(_BaseLoader):
     """Safe YAML, less what loses data or has no place in a structure."""
 
