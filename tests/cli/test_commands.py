@@ -62,6 +62,13 @@ def test_json_files_and_lists(place):
     assert json.loads((place / "list.json").read_text()) == [1, {"a": 3}]
 
 
+def test_files_of_one_name_are_told_before_any_is_begun(place):
+    (place / "there").mkdir()
+    result = here("mirror", "conf.yaml", "there/conf.yaml", "--no-key", "--listen", "127.0.0.1:0")
+    assert "conf.yaml and there/conf.yaml" in result.stderr
+    assert (result.exit_code, [path.name for path in place.rglob("*")]) == (2, ["there"])
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
@@ -85,6 +92,12 @@ def test_json_files_and_lists(place):
         (["serve", "kept", "--no-key", "--lan", "--listen", "127.0.0.1:0"], 2, "--lan"),
         (["serve", "kept", "--no-key"], 2, "nobody to link with"),
         (["mirror", "good.yaml"], 1, "'tinysync key new' makes one"),
+        (
+            ["mirror", "good.yaml", "good.json", "--no-key", "--listen", "127.0.0.1:0"],
+            2,
+            "good.yaml and good.json",
+        ),
+        (["mirror", "good.yaml", "./good.yaml", "--no-key", "--listen", "127.0.0.1:0"], 2, "one document, 'good'"),
         (
             ["mirror", "good.yaml", "--listen", "127.0.0.1:0", "--key", "none"],
             1,

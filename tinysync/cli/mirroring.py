@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -38,8 +39,9 @@ def mirror(files: tuple[Structure, ...], peering: PeerOptions, as_json: bool) ->
     Devices on the local network find each other, or give addresses. Files are the same document on two
     devices if they have the same name, wherever they lie. They may be edited by hand and by programs at any time;
     what is edited offline is merged when the devices meet. What they say is the same on all devices; comments and
-    layout stay each device's own.
+    layout of YAML files stay each device's own.
     """
+    _refuse_one_document_twice(files)
     with stoppable(), ExitStack() as stack:
         peer = stack.enter_context(peering.open())
         for file in files:
@@ -62,3 +64,13 @@ def mirror(files: tuple[Structure, ...], peering: PeerOptions, as_json: bool) ->
         until_stopped()
         if not as_json:
             print_text("Ended; what was not sent yet is sent when the devices meet again.")
+
+
+def _refuse_one_document_twice(files: tuple[Structure, ...]) -> None:
+    """Say so before any of them is begun."""
+    known: dict[str, Structure] = {}
+    for file in files:
+        first = known.setdefault(file.name, file)
+        if first is not file:
+            shown = " and ".join(os.path.relpath(one.paths.readable) for one in (first, file))
+            raise click.UsageError(f"{shown} would be one document, {file.name!r}: mirror one of them")
