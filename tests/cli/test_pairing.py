@@ -122,6 +122,16 @@ def test_pair_says_what_takes_effect_where(place, options, way):
         assert str(place / options[1]) in told
 
 
+def test_who_pairs_the_own_digits_is_told(place, monkeypatch):
+    monkeypatch.setenv("TINYSYNC_KEY", GROUP.text())
+    other = here("pair", fingerprint_of(b"phone"), "phone")
+    assert (other.exit_code, other.stderr) == (0, "")
+    own = printed("fingerprint").strip()
+    told = here("pair", own, "phone")
+    assert (told.exit_code, "the digits of this device itself" in told.stderr) == (0, True)
+    assert here("pair", fingerprint_of(b"phone"), "phone").stderr == ""
+
+
 @pytest.mark.parametrize("option", [["--paired"], ["--paired-in", "friends"]])
 def test_without_a_key_nobody_is_paired(place, option):
     result = here("mirror", "conf.yaml", "--no-key", "--listen", "127.0.0.1:0", *option)

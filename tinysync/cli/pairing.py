@@ -10,6 +10,7 @@ import click
 from tinysync.cli.keys import group_key
 from tinysync.cli.reporting import as_json, print_json
 from tinysync.group import default_allowed_path, pair
+from tinysync.group.device import own_fingerprint
 from tinysync.peer import Peer
 
 
@@ -39,6 +40,10 @@ def pair_device(fingerprint: str, name: str, file: Path | None, as_json: bool) -
     let in nobody else, of all who have the group's key. They see it at once when the list changes.
     """
     allowed = pair(fingerprint, name, file)
+    if allowed == own_fingerprint():
+        click.echo(
+            "Warning: these are the digits of this device itself; pair those that the other one shows", err=True
+        )
     path = (file or default_allowed_path()).absolute()
     if as_json:
         print_json({"fingerprint": allowed, "device": name, "path": str(path)})

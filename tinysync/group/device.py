@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from tinysync.errors import InvalidKey
+from tinysync.errors import InvalidKey, TinySyncError
 from tinysync.group.files import locked, read_own, user_folder, write_own
 from tinysync.group.fingerprint import fingerprint_of
 
@@ -29,7 +30,7 @@ def device_key(folder: Path | None) -> Ed25519PrivateKey:
     Without a folder it is the user's own one. Raises InsecureFile if others can read it, StorageError if it cannot
     be read or written, and InvalidKey if the file holds something else.
     """
-    path = (folder or user_folder("data")) / "device.pem"
+    path = _path(folder)
     with locked(path):
         text = read_own(path, secret=True)
         if text is None:
@@ -45,10 +46,23 @@ def device_key(folder: Path | None) -> Ed25519PrivateKey:
     return loaded
 
 
+def own_fingerprint() -> str | None:
+    """Return the fingerprint of this user's device; None if it has no key yet, or none that can be read."""
+    if not _path(None).exists():
+        return None
+    with suppress(TinySyncError):
+        return public_fingerprint(device_key(None).public_key())
+    return None
+
+
 def private_pem(key: Ed25519PrivateKey, password: bytes | None) -> bytes:
     """Return a private key as PEM, encrypted if there is a password."""
     protection = serialization.BestAvailableEncryption(password) if password else serialization.NoEncryption()
     return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, protection)
+
+
+def _path(folder: Path | None) -> Path:
+    return (folder or user_folder("data")) / "device.pem"
 
 
 def _damaged(path: Path) -> str:
