@@ -217,6 +217,20 @@ def test_refusals_say_where_and_what(text, where, what):
 
 
 @pytest.mark.parametrize(
+    ("text", "line"),
+    [("{}\na: 1\n", 1), ("# none yet\n{}  # so\na: 1\n", 2), ("a: 1\n{}\n", 2), ("[]\n- a\n", 1), ("- a\n[]", 2)],
+)
+def test_entries_beside_what_says_that_there_are_none(text, line):
+    bracket = "{}" if "{}" in text else "[]"
+    assert f"'{bracket}' in line {line} says that there is nothing: take it out" in refusal(text)
+
+
+@pytest.mark.parametrize("text", ["a: [1\n", "a: |\n  {}\nb: [", "{}\n{}\n]"])
+def test_only_a_line_of_its_own_says_so(text):
+    assert ("take it out" in refusal(text)) == text.startswith("{}")
+
+
+@pytest.mark.parametrize(
     ("data", "where"),
     [
         (b"a: 1\nb: \xff", "line 2, column 4"),

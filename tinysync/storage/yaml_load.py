@@ -27,6 +27,7 @@ MAX_DIGITS: Final = 4300
 
 _TAG: Final = "tag:yaml.org,2002:"
 _MERGE_TAG: Final = _TAG + "merge"
+_NONE: Final = re.compile(r"^(\{\}|\[\])[ \t]*(#.*)?$", re.MULTILINE)
 _UNPRINTABLE: Final = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -45,12 +46,22 @@ def load_yaml(data: bytes, place: object, listener: Callable[[yaml.Event], None]
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         problem = ": ".join(part for part in (error.context, error.problem) if part)
+        problem += _entries_beside_none(text)
         _refuse(place, problem, mark.line if mark else 0, mark.column if mark else 0, error)
     except yaml.YAMLError as error:
         _refuse(place, str(error), 0, 0, error)
     if value is not None and not isinstance(value, (dict, list, set)):
         _refuse(place, f"a mapping, a list or a set was expected here, not one {type(value).__name__}", 0, 0)
     return value
+
+
+def _entries_beside_none(text: str) -> str:
+    """Say what to do where somebody has written entries into a file that said only that there are none."""
+    said = _NONE.search(text)
+    if said is None:
+        return ""
+    line, _ = _line_column(text[: said.start()])
+    return f"; '{said[1]}' in line {line + 1} says that there is nothing: take it out"
 
 
 def _refuse(place: object, problem: str, line: int, column: int, cause: Exception | None = None) -> NoReturn:
