@@ -533,6 +533,8 @@ def test_what_does_not_fit_into_any_frame_closes_only_its_document():
         getattr(session.documents, give)("todo", [bytes(64 << 10)])
         (message,) = sent_by(session)
         assert (message.code, message.document) == (Code.TOO_LARGE, "todo")
+        assert "65,536" in message.text
+        assert "Limits(max_frame=...)" in message.text
         assert [(e.document, e.code) for e in session.events()] == [("todo", Code.TOO_LARGE)]
         assert session.documents.is_open("small")
 

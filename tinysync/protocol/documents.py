@@ -377,7 +377,11 @@ class Documents:
         return messages
 
     def _refuse_too_large(self, channel: Channel, error: UpdateTooLarge) -> None:
-        text = f"an update of {error.size} bytes does not fit into one frame of the peer"
+        assert self._peer is not None
+        text = (
+            f"a change takes {error.size:,} bytes, and its receiver accepts frames of {self._peer.max_frame:,}."
+            " Make the value smaller and link anew, or give the receiver larger Limits(max_frame=...)"
+        )
         self._refuse(channel, Code.TOO_LARGE, text)
 
     # Messages from the peer
