@@ -23,6 +23,9 @@ MAX_VERSION: Final = 2**12 - 1
 HOURS_AHEAD: Final = 24
 """How far a session id may be ahead of the clock in order to be above the ids already seen."""
 
+_LAST_HOUR: Final = (SEED_CLIENTS >> RANDOM_BITS) - HOURS_AHEAD - 2
+"""In 2079: what is ahead of it, and borrows an hour, is still below the seeds."""
+
 
 def digest(*parts: bytes, size: int = 8) -> bytes:
     """Return the blake2b digest of length-prefixed parts, so that no two lists of parts run together."""
@@ -51,7 +54,8 @@ def new_client_id(highest_seen: int) -> int:
     It is above ``highest_seen`` (the highest session id in the document), so that of two concurrent writes of
     one entry the later session's wins, unless that one is more than a day ahead of this device's clock.
     """
-    now = int(time.time() - EPOCH_2020) // 3600
+    # A clock that was never set, or set to nonsense, must neither stop a device nor make ids of seeds.
+    now = min(max(int(time.time() - EPOCH_2020) // 3600, 0), _LAST_HOUR)
     hour = now
     seen_hour, seen_low = highest_seen >> RANDOM_BITS, highest_seen & (2**RANDOM_BITS - 1)
     lowest = 0
