@@ -157,7 +157,7 @@ class DeviceStatus:
         if not self.connected and self.receiving is not None:
             behind = f"this device is behind: {self.receiving} received"
         elif not self.connected and self.missing:
-            behind = f"this device is behind: it lacks {self.missing} changes"
+            behind = f"this device is behind: it lacks {self.missing} change{'s' if self.missing != 1 else ''}"
         return "; ".join(filter(None, (self.reason, behind)))
 
     def __str__(self) -> str:

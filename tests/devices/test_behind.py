@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.peer.devices import wait_until
-from tinysync import tracker
+from tinysync import DeviceStatus, tracker
 from tinysync.storage.names import document_paths
 from tinysync.tracker.stored import read_stored
 
@@ -146,3 +146,8 @@ def test_a_device_that_was_killed_knows_it_too(filled, kept, tmp_path):
     theirs = kept("phone", connect=[laptop.peer.url]).track({})
     synced(theirs)
     assert_equal(ours, theirs)
+
+
+@pytest.mark.parametrize(("missing", "told"), [(1, "it lacks 1 change"), (2, "it lacks 2 changes")])
+def test_how_many_changes_are_missing(missing, told):
+    assert DeviceStatus("phone", missing=missing).remarks == f"this device is behind: {told}"
