@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tinysync.errors import DamagedFileWarning, DocumentInUse, StorageError
+from tinysync.storage import oplog
 from tinysync.storage.lock import FileLock, FolderLock
 from tinysync.storage.names import document_paths
 from tinysync.storage.oplog import FileOpLog
@@ -97,6 +98,31 @@ def test_processes_share_a_folder(tmp_path, paths):
     assert [r.updates for r in reopened(paths)] == [(b"all",)]
     assert not list(paths.state.glob("live-*"))
     assert len(list(paths.state.glob("*.ops"))) == 0
+
+
+def test_a_file_that_was_made_in_the_moment_of_an_interrupt_is_deleted_on_closing(paths, monkeypatch):
+    made = []
+
+    def interrupted(path, *arguments):
+        made.append(path)
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+        raise KeyboardInterrupt
+
+    log = FileOpLog(paths)
+    log.open()
+    log.append(record(1))
+    log.reread()
+    with monkeypatch.context() as patch:
+        patch.setattr(oplog, "AppendFile", interrupted)
+        for _ in range(2):
+            with pytest.raises(KeyboardInterrupt):
+                log.append(record(2))
+    log.append(record(3))
+    log.close()
+    assert len(made) == 2
+    assert not any(path.exists() for path in made)
+    assert len(list(paths.state.glob("*.ops"))) == 2
+    assert reopened(paths) == [record(1), record(3)]
 
 
 def test_a_killed_process_is_no_session_any_more(tmp_path, paths):

@@ -238,6 +238,8 @@ class FileOpLog:
             try:
                 self._end()
             finally:
+                if self._tail is not None:
+                    self._delete_empty(self._tail.own - self._ended.keys())
                 self._tail = None
                 session.end()
                 self._lock.close()
@@ -262,6 +264,14 @@ class FileOpLog:
             if writer.end:
                 self._ended[name] = writer.end
             writer.close()
+
+    def _delete_empty(self, names: set[str]) -> None:
+        """Delete op files that were made in the moment of an interrupt, and that no writer got to know."""
+        for name in names:
+            path = self._folder / name
+            with contextlib.suppress(OSError):
+                if not path.stat().st_size:
+                    path.unlink()
 
     def _read_and_keep_readable(self, live: set[str]) -> Contents:
         """Read; if op files turn out to be damaged, keep the readable file too: it may hold what they lost."""
