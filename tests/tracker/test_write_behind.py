@@ -142,6 +142,7 @@ def test_what_could_not_be_written_is_tried_again_and_each_trouble_is_reported_o
             replica.root["n"] = trouble
             shutil.rmtree(in_the_way)
             wait_until(lambda trouble=trouble: f"n: {trouble}\n" in file.read_text())
+            replica.flush()  # what was replaced is removed after the new one shows
             assert len(warned) + len(caplog.records) == trouble
         told = [str(one.message) for one in warned] + caplog.messages
         assert all(text.startswith(f"Could not write {file}: ") for text in told)
