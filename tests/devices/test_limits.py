@@ -35,14 +35,51 @@ def test_what_is_larger_than_a_frame_refuses_its_document_only(device):
     phone.peer.connect(laptop.peer.url)
     synced(theirs, there)
     theirs["large"] = "x" * 200_000
-    with pytest.raises(PeerRefused, match="200.* bytes does not fit into one frame"):
+    with pytest.raises(PeerRefused, match="a change takes 200,"):
         tracker(theirs).wait_synced(DEADLINE)
     there["x"] = 1
     synced(there)
     assert_equal(other, there)
     assert ours == {}
-    # What is long, but not in one piece, is no matter.
+    # Any other change does not help.
+    theirs["small"] = 1
+    wait_until(lambda: [device.refused for device in tracker(theirs).status().devices] == [True])
+    assert ours == {}
     del theirs["large"]
+    synced(theirs)
+    assert ours == {"small": 1}
+    assert_equal(ours, theirs)
+    # It is told again.
+    ours["back"] = 2
+    synced(ours)
+    assert_equal(ours, theirs)
+
+
+def test_what_was_too_large_and_is_so_no_more_when_it_would_be_sent_refuses_nothing(device):
+    laptop, phone = device(listen="127.0.0.1:0", limits=Limits(max_frame=100_000)), device()
+    ours, theirs = laptop.track({}), phone.track({})
+    phone.peer.connect(laptop.peer.url)
+    synced(theirs)
+    for number in range(20):
+        theirs["large"] = "x" * 200_000
+        theirs["large"] = number
+    synced(theirs)
+    assert_equal(ours, theirs)
+
+
+def test_a_device_that_links_with_what_is_too_large_shares_it_once_it_is_smaller(device):
+    laptop, phone = device(listen="127.0.0.1:0", limits=Limits(max_frame=100_000)), device()
+    ours, theirs = laptop.track({}), phone.track({"kept": 1})
+    theirs["large"] = "x" * 200_000
+    phone.peer.connect(laptop.peer.url)
+    with pytest.raises(PeerRefused, match="accepts frames of 100,000"):
+        tracker(theirs).wait_synced(DEADLINE)
+    # What the other side changes does not come meanwhile, and nothing is lost of it.
+    ours["here"] = 2
+    theirs["large"] = "smaller"
+    synced(theirs, ours)
+    assert theirs == {"kept": 1, "large": "smaller", "here": 2}
+    assert_equal(ours, theirs)
 
 
 def test_a_frame_over_the_limit_closes_the_link(device):

@@ -531,12 +531,43 @@ def test_what_does_not_fit_into_any_frame_closes_only_its_document():
         session.frames_to_send()
         session.events()
         getattr(session.documents, give)("todo", [bytes(64 << 10)])
+        if give == "send_updates":
+            assert sent_by(session) == []
+            assert session.events() == [SyncRequested("todo", b"v0")]
+            session.documents.answer_sync("todo", [bytes(64 << 10)])
         (message,) = sent_by(session)
         assert (message.code, message.document) == (Code.TOO_LARGE, "todo")
         assert "65,536" in message.text
         assert "Limits(max_frame=...)" in message.text
         assert [(e.document, e.code) for e in session.events()] == [("todo", Code.TOO_LARGE)]
         assert session.documents.is_open("small")
+
+
+def test_what_does_not_fit_may_have_been_overwritten():
+    """Whoever waits in line behind it makes it smaller, or what is asked for in its place is small anyway."""
+    session = opened(max_frame=64 << 10)
+    session.documents.send_updates("todo", [bytes(64 << 10)])
+    session.documents.send_updates("todo", [b"smaller"])
+    assert sent_by(session) == []
+    (asked,) = session.events()
+    session.documents.answer_sync("todo", [b"small"])
+    assert asked == SyncRequested("todo", b"v0")
+    assert sent_by(session) == [Update("todo", 2, [b"small"])]
+    session.receive(encode(Ack("todo", 2)))
+    assert session.documents.is_acknowledged("todo", session.documents.given("todo"))
+
+
+def test_it_is_told_if_something_was_given_since_the_document_was_asked_for_what_does_not_fit():
+    for is_outdated in (False, True):
+        session = opened(max_frame=64 << 10)
+        session.documents.send_updates("todo", [bytes(64 << 10)])
+        assert sent_by(session) == []
+        session.events()
+        if is_outdated:
+            session.documents.send_updates("todo", [b"smaller"])
+        session.documents.answer_sync("todo", [bytes(64 << 10)])
+        (refused,) = session.events()
+        assert (refused.code, refused.is_outdated) == (Code.TOO_LARGE, is_outdated)
 
 
 # Violations

@@ -145,6 +145,8 @@ class Connection:
         self._links = links
         self._greeting = asyncio.timeout(GREETING_SECONDS)
         self._retries: dict[DocumentId, Backoff] = {}
+        self._oversized: set[DocumentId] = set()
+        """Documents that were refused because of a change that was too large, and have not changed since."""
         self._room = asyncio.Event()
         self._leaves = False
         """Whether this side has said goodbye."""
@@ -385,12 +387,15 @@ class Connection:
         if name in self.refusals:
             self._note_refused(name, linked=False)
             del self.refusals[name]
+        self._oversized.discard(name)
         self._retries.pop(name, None)
         self.pump()
 
     def send_updates(self, name: DocumentId, updates: list[bytes]) -> None:
         """Queue updates that a document holds now."""
         self._left.pop(name, None)
+        if name in self._oversized:
+            self._try_smaller(name)
         self.session.documents.send_updates(name, updates)
 
     def pass_on(self, name: DocumentId, updates: list[bytes]) -> None:
@@ -470,6 +475,12 @@ class Connection:
             self.begin(self._try_again(opened.document))
         self.pump_soon()
 
+    def _try_smaller(self, name: DocumentId) -> None:
+        """Offer a document again that was too large: it has changed, so it may fit now."""
+        self._oversized.discard(name)
+        self.failures[name] = str(self.refusals.pop(name))
+        self.begin(self._try_again(self._documents[name]))
+
     async def _try_again(self, document: SharedDocument) -> None:
         backoff = self._retries.setdefault(document.name, Backoff(random.Random()))  # noqa: S311 - jitter
         await asyncio.sleep(backoff.next())
@@ -530,8 +541,7 @@ class Connection:
                 self.session.documents.send_awareness(name, opened.document.greet())
             case DocumentOffered(name, kind, replica):
                 self._offered(name, kind)
-                if name in self.refusals:
-                    self._note_refused(name, replica, linked=True)
+                self._is_offered(name, replica)
             case DocumentClosed(name, code, text, is_whole):
                 left = self.opened.get(name)
                 self._close_document(name, deliver_rest=True)
@@ -542,10 +552,9 @@ class Connection:
                     look.add_done_callback(self._last_looks.discard)
                 if code == Code.FAILED:
                     self.failures[name] = text
-            case DocumentRefused(name, code, text, replica):
+            case DocumentRefused(name, _, _, _):
                 self._close_document(name)
-                self._note_refusal(name, code, text)
-                self._note_refused(name, replica, linked=True)
+                self._is_refused(event)
             case PeerErred(_, text) | PeerLeft(text):
                 raise LinkClosed(f"{self.device_name or 'the peer'} closed the link: {text}")
             case _:
@@ -582,11 +591,28 @@ class Connection:
             self._note(opened, linked=self._is_linked)
             self._changed()
 
+    def _is_offered(self, name: DocumentId, replica: DeviceId) -> None:
+        """Answer to the peer's offer of a document that could not be shared until now."""
+        if name in self._oversized:
+            self._oversized.discard(name)
+            self.offer(self._documents[name])
+        elif name in self.refusals:
+            self._note_refused(name, replica, linked=True)
+
+    def _is_refused(self, event: DocumentRefused) -> None:
+        self._note_refusal(event.document, event.code, event.text)
+        self._note_refused(event.document, event.replica, linked=True)
+        if event.code == Code.TOO_LARGE:
+            self._oversized.add(event.document)
+            if event.is_outdated:
+                self._try_smaller(event.document)
+
     def _note_refusal(self, name: DocumentId, code: str, text: str) -> None:
         message = f"{name!r} cannot be shared with {self.device_name}: {text}"
         self.refusals[name] = KindMismatch(message) if code == Code.KIND else PeerRefused(message)
         twin = self._links.to(self.identity, but=self)
-        if twin is None or str(twin.refusals.get(name)) != message:
+        known = self.failures.get(name) if twin is None else str(twin.refusals.get(name))
+        if known != message:
             logger.warning("%s", message)
 
     def _note_refused(self, name: DocumentId, replica: DeviceId = NOT_KEPT, *, linked: bool) -> None:

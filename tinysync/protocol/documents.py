@@ -148,8 +148,12 @@ class Documents:
         while self._budget.used > self._budget.limit:
             flows = {name: channel.outflow for name, channel in self._channels.items() if channel.outflow}
             largest = max(flows, key=lambda name: flows[name].queued)
-            flows[largest].drop()
-            self._lagging[largest] = None
+            self._make_up_for(largest, flows[largest])
+
+    def _make_up_for(self, document: DocumentId, outflow: Outflow) -> None:
+        """Have a diff sent instead of what is queued."""
+        outflow.drop()
+        self._lagging[document] = None
 
     def send_awareness(self, document: DocumentId, entries: dict[int, bytes]) -> None:
         """Tell passing states; a newer one of a client replaces one that was not sent yet."""
@@ -325,11 +329,11 @@ class Documents:
             channel.authors = AuthorsExchange(channel.document, channel.known_authors, most, self._peer.max_frame)
         self._events.append(DocumentOpened(channel.document, channel.theirs.replica))
 
-    def _refuse(self, channel: Channel, code: Code, text: str) -> None:
+    def _refuse(self, channel: Channel, code: Code, text: str, *, is_outdated: bool = False) -> None:
         channel.ours = None
         replica = channel.replica
         self._close(channel, code, text)
-        self._events.append(DocumentRefused(channel.document, code, text, replica))
+        self._events.append(DocumentRefused(channel.document, code, text, replica, is_outdated))
 
     def _close(self, channel: Channel, code: Code, text: str) -> None:
         channel.step(Step.WITHDRAW)
@@ -362,9 +366,9 @@ class Documents:
             messages.extend(authors.news())
         try:
             messages.extend(channel.outflow.messages())
-        except UpdateTooLarge as error:
-            self._refuse_too_large(channel, error)
-            return messages
+        except UpdateTooLarge:
+            # By now it may have been overwritten: a diff, which is made of what is there, tells.
+            self._make_up_for(channel.document, channel.outflow)
         # What somebody waits for goes first, what only frees memory last.
         if channel.awareness:
             messages.append(Awareness(channel.document, joined(channel.awareness)))
@@ -380,9 +384,9 @@ class Documents:
         assert self._peer is not None
         text = (
             f"a change takes {error.size:,} bytes, and its receiver accepts frames of {self._peer.max_frame:,}."
-            " Make the value smaller and link anew, or give the receiver larger Limits(max_frame=...)"
+            " Make the value smaller, or give the receiver larger Limits(max_frame=...)"
         )
-        self._refuse(channel, Code.TOO_LARGE, text)
+        self._refuse(channel, Code.TOO_LARGE, text, is_outdated=error.is_outdated)
 
     # Messages from the peer
 

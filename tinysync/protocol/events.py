@@ -44,12 +44,14 @@ class DocumentRefused:
     """One side cannot share the document on this link, and will not until it is withdrawn and offered anew.
 
     ``replica`` identifies the folder in which the peer keeps it; empty: it keeps nothing, or has not said it.
+    ``is_outdated``: it was too large, and has changed since.
     """
 
     document: DocumentId
     code: str
     text: str
     replica: DeviceId = NOT_KEPT
+    is_outdated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

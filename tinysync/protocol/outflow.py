@@ -21,11 +21,15 @@ _MAX_UNACKED_ANSWERS: Final = 16
 
 
 class UpdateTooLarge(Exception):
-    """An update does not fit into a frame that the peer accepts; ``size`` is in bytes."""
+    """An update does not fit into a frame that the peer accepts; ``size`` is in bytes.
 
-    def __init__(self, size: int) -> None:
+    ``is_outdated``: updates were given since the document was asked for it, so it may be smaller by now.
+    """
+
+    def __init__(self, size: int, *, is_outdated: bool = True) -> None:
         super().__init__(size)
         self.size = size
+        self.is_outdated = is_outdated
 
 
 @dataclass(slots=True)
@@ -162,13 +166,14 @@ class Outflow:
     def provide_diff(self, updates: list[bytes]) -> None:
         """Take the diff that was requested; without a request it is not needed any more.
 
-        Raises `UpdateTooLarge` if some of it cannot be sent ever.
+        Raises `UpdateTooLarge` if some of it cannot be sent.
         """
         diff = self._diff
         if diff is None:
             return
-        for update in updates:
-            self._check(update)
+        largest = max(map(len, updates), default=0)
+        if not self._fits(largest):
+            raise UpdateTooLarge(largest, is_outdated=diff.covers != self.given)
         size = sum(map(_cost, updates))
         if len(updates) < 2 or size <= self._max_part:
             diff.updates = updates
@@ -219,7 +224,7 @@ class Outflow:
             self._parts_cost -= self._parts.popleft()[0]
 
     def messages(self) -> Iterator[Update | Sync2]:
-        """Yield what can be sent now, beside parts; raise `UpdateTooLarge` for what cannot be sent ever."""
+        """Yield what can be sent now, beside parts; raise `UpdateTooLarge` for what cannot be sent as it is."""
         diff = self._diff
         if diff is not None and diff.updates is not None and not diff.parts:
             self._diff = None
@@ -273,16 +278,16 @@ class Outflow:
             room -= cost
             if room < 0 and (batch or self._in_flight):
                 break
-            self._check(update)
+            if not self._fits(len(update)):
+                raise UpdateTooLarge(len(update))
             self._queue.popleft()
             self._count(-cost)
             batch.append(update)
             covers = given
         return batch, covers
 
-    def _check(self, update: bytes) -> None:
-        if len(update) + UPDATE_OVERHEAD > self._max_updates:
-            raise UpdateTooLarge(len(update))
+    def _fits(self, size: int) -> bool:
+        return size + UPDATE_OVERHEAD <= self._max_updates
 
 
 def _cost(update: bytes) -> int:
