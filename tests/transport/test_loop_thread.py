@@ -222,3 +222,21 @@ def test_what_a_loop_has_not_done_when_it_is_closed_is_done_once_all_the_same():
     loop.close()
     assert done.wait(DEADLINE)
     assert len(calls) == 2
+
+
+class _OtherLoops(asyncio.DefaultEventLoopPolicy):
+    """What a program sets that has loops of another library."""
+
+    def new_event_loop(self):
+        raise AssertionError("the thread's loop is none of the program's")
+
+
+def test_it_runs_a_loop_of_the_standard_library_whatever_the_program_has_set():
+    before = asyncio.get_event_loop_policy()
+    asyncio.set_event_loop_policy(_OtherLoops())
+    try:
+        thread = LoopThread("tinysync-other")
+        assert thread.run(name_of_thread()) == "tinysync-other"
+        thread.stop()
+    finally:
+        asyncio.set_event_loop_policy(before)

@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 import logging
 import os
+import sys
 import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,12 +20,19 @@ Result = TypeVar("Result")
 logger = logging.getLogger("tinysync")
 
 
+def _standard_loop() -> asyncio.AbstractEventLoop:
+    """Return a loop of the standard library, also where the program has set that loops are others, like uvloop."""
+    if sys.platform == "win32":
+        return asyncio.ProactorEventLoop()
+    return asyncio.SelectorEventLoop()
+
+
 class LoopThread:
     """Runs coroutines and functions in a background event loop, from the time it is made until ``stop``."""
 
     def __init__(self, name: str) -> None:
         self._pid = os.getpid()
-        self._loop = asyncio.new_event_loop()
+        self._loop = _standard_loop()
         self._stopped = False
         self._guard = threading.Lock()
         """Held while something is put into the loop, so that nothing is put there behind its end."""
