@@ -76,16 +76,6 @@ def test_what_comes_from_a_device_is_not_pending_for_it(filled, kept):
     assert_equal(ours, theirs)
 
 
-def cut_in_the_middle(theirs, link):
-    """Cut a cable in the thread that delivers: nothing more comes in meanwhile."""
-
-    def cut(_):
-        if len(theirs) > 60:
-            link.cut()
-
-    return tracker(theirs).on(cut)
-
-
 def test_a_device_that_was_cut_off_knows_that_it_is_behind(filled, kept, cable, tmp_path):
     laptop, ours = filled
     link = cable(laptop.peer.url)
@@ -121,12 +111,19 @@ def test_what_was_missing_of_one_device_comes_from_another(filled, kept, cable):
     tablet = kept("tablet", listen="127.0.0.1:0", connect=[laptop.peer.url])
     synced(tablet.track({}))
     link = cable(laptop.peer.url)
-    phone = kept("phone", connect=[link.url])
-    theirs = phone.track({})
-    with cut_in_the_middle(theirs, link):
-        wait_until(lambda: len(theirs) > 60 and not of(theirs, "laptop").connected)
+    phone, jobs = kept("phone", connect=[link.url]), deque()
+    theirs = phone.track({}, dispatch=jobs.append)
+    receive_some(theirs, jobs)
+    link.cut()
+    wait_until(lambda: not of(theirs, "laptop").connected)
     phone.peer.connect(tablet.peer.url)
-    wait_until(lambda: of(theirs, "laptop").receiving is None)
+
+    def all_is_here():
+        while jobs:
+            jobs.popleft()()
+        return of(theirs, "laptop").receiving is None
+
+    wait_until(all_is_here)
     # Whether it knows what was removed, and came from the other one, it has not said.
     assert of(theirs, "laptop").missing == 0
     assert_equal(ours, theirs)
