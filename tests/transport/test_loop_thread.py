@@ -224,16 +224,17 @@ def test_what_a_loop_has_not_done_when_it_is_closed_is_done_once_all_the_same():
     assert len(calls) == 2
 
 
-class _OtherLoops(asyncio.DefaultEventLoopPolicy):
-    """What a program sets that has loops of another library."""
-
-    def new_event_loop(self):
-        raise AssertionError("the thread's loop is none of the program's")
-
-
+@pytest.mark.filterwarnings("ignore:.*event_loop_policy.*:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:.*EventLoopPolicy.*:DeprecationWarning")
 def test_it_runs_a_loop_of_the_standard_library_whatever_the_program_has_set():
+    class OtherLoops(asyncio.DefaultEventLoopPolicy):
+        """What a program sets that has loops of another library."""
+
+        def new_event_loop(self):
+            raise AssertionError("the thread's loop is none of the program's")
+
     before = asyncio.get_event_loop_policy()
-    asyncio.set_event_loop_policy(_OtherLoops())
+    asyncio.set_event_loop_policy(OtherLoops())
     try:
         thread = LoopThread("tinysync-other")
         assert thread.run(name_of_thread()) == "tinysync-other"
