@@ -133,7 +133,7 @@ def test_nobody_else_changes_the_structure_while_it_is_called_back_about():
         delivered = in_memory({"n": 0})
         delivered.root.remote = True
         replica.inbox.put(
-            lambda: replica.receive(delivered.document.diff(), DeviceId("there"), lambda _: None),
+            lambda: replica.receiver.receive(delivered.document.diff(), DeviceId("there"), lambda _: None),
             lambda: order.append("remote"),
         )
         threading.Timer(0.05, go_on.set).start()

@@ -222,7 +222,7 @@ def test_an_endless_callback_of_another_device_is_logged(caplog):
     here, there = in_memory({"n": 0}), in_memory({"n": 0})
     there.handle.on("n", lambda change: change.root.update(n=change.root.n + 1))
     here.root.n = 1
-    there.receive(here.document.diff(), DeviceId("here"), lambda _: None)
+    there.receiver.receive(here.document.diff(), DeviceId("here"), lambda _: None)
     assert "keep changing it" in caplog.text
     assert_in_agreement(there)
 
@@ -234,7 +234,7 @@ def test_remote_changes_and_hand_edits_come_to_a_pattern_with_their_origin(tmp_p
     with here.root:
         here.root.servers.a.port = 1
         here.root.other = 2
-    there.receive(here.document.diff(), DeviceId("here"), lambda _: None)
+    there.receiver.receive(here.document.diff(), DeviceId("here"), lambda _: None)
     file = tmp_path / "conf.yaml"
     file.write_text(file.read_text().replace("port: 1", "port: 80").replace("other: 2", "other: 3"))
     there.flush()
@@ -252,7 +252,7 @@ def test_what_another_device_removes_is_named_as_it_was():
     with here.root:
         here.root.s.clear()
         here.root.d.clear()
-    there.receive(here.document.diff(), DeviceId("here"), lambda _: None)
+    there.receiver.receive(here.document.diff(), DeviceId("here"), lambda _: None)
     assert sorted(map(repr, seen)) == ["2.0", "3.0", "False", "True"]
 
 
@@ -264,7 +264,7 @@ def test_what_a_callback_changes_is_published_after_what_it_answers():
     replica.root.n = 1
     outcomes = []
     for update in published:
-        other.receive([update], DeviceId("here"), lambda delivered: outcomes.append(delivered.outcome))
+        other.receiver.receive([update], DeviceId("here"), lambda delivered: outcomes.append(delivered.outcome))
     assert outcomes == [Outcome.APPLIED, Outcome.APPLIED]
     assert other.root == {"n": 1, "answer": 1}
 

@@ -109,10 +109,10 @@ def test_a_change_of_another_device_touches_only_its_lines(tmp_path, file):
     here = open_in(tmp_path, {})
     (tmp_path / "there").mkdir()
     there = open_in(tmp_path / "there", {})
-    there.receive(here.document.diff(), DeviceId("here"), lambda _: None)
+    there.receiver.receive(here.document.diff(), DeviceId("here"), lambda _: None)
     there.root.servers.fast.tags.append("z")
     there.root.servers.slow.host = "b"
-    here.receive(there.document.diff(), DeviceId("there"), lambda _: None)
+    here.receiver.receive(there.document.diff(), DeviceId("there"), lambda _: None)
     assert file.read_text() == CONF.replace("[x, y]", "[x, y, z]").replace("81\n", "81\n        host: b\n")
     assert "#" not in (tmp_path / "there" / "conf.yaml").read_text()
     assert exact(here.root) == exact(there.root)

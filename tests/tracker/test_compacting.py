@@ -222,7 +222,9 @@ def test_updates_of_others_and_threads_meanwhile(tmp_path):
         thread.start()
     for number in range(60):
         other.root.log.append(f"other {number}")
-        replica.receive(other.document.diff(replica.document.state_vector()), DeviceId("other"), lambda _: None)
+        replica.receiver.receive(
+            other.document.diff(replica.document.state_vector()), DeviceId("other"), lambda _: None
+        )
     for thread in threads:
         thread.join(DEADLINE)
     settle(replica)

@@ -244,7 +244,9 @@ def go_through(folder, kept, steps, number):
                 replica = open_in(folder, start, history=kept)
                 root, t = replica.root, replica.handle
             case "pull":
-                replica.receive(other.document.diff(replica.document.state_vector()), "other", lambda _: None)
+                replica.receiver.receive(
+                    other.document.diff(replica.document.state_vector()), "other", lambda _: None
+                )
             case "other":
                 other.root["b"] = [len(states)]
             case "undo":

@@ -225,7 +225,7 @@ def test_changes_of_others_and_of_hands_count(tmp_path):
     with here.root:
         here.root.a = 2
         here.root.l.insert(0, 0)
-    there.receive(here.document.diff(), DeviceId("here"), lambda _: None)
+    there.receiver.receive(here.document.diff(), DeviceId("here"), lambda _: None)
     file = tmp_path / "conf.yaml"
     file.write_text(file.read_text().replace("f: 1", "f: 5"))
     there.root.unrelated = 0
@@ -415,9 +415,9 @@ def test_a_revert_is_a_change_like_any_other_for_a_device_that_edits_meanwhile()
     here.handle.mark()
     here.root.a = 2
     here.root.l.append("mine")
-    there.receive(here.document.diff(), DeviceId("here"), lambda _: None)
+    there.receiver.receive(here.document.diff(), DeviceId("here"), lambda _: None)
     there.root.l.append("theirs")
     here.handle.revert()
-    here.receive(there.document.diff(), DeviceId("there"), lambda _: None)
-    there.receive(here.document.diff(), DeviceId("here"), lambda _: None)
+    here.receiver.receive(there.document.diff(), DeviceId("there"), lambda _: None)
+    there.receiver.receive(here.document.diff(), DeviceId("here"), lambda _: None)
     assert here.root == there.root == {"a": 1, "l": ["x", "theirs"]}

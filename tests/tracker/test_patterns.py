@@ -29,7 +29,7 @@ def hears(pattern, edit, start=START):
     there.handle.on(pattern, lambda _: heard.append("there"))
     edit(here.root)
     subscription()
-    there.receive(here.document.diff(), DeviceId("here"), lambda _: None)
+    there.receiver.receive(here.document.diff(), DeviceId("here"), lambda _: None)
     assert here.root == there.root
     assert sorted(set(heard)) in ([], ["here", "there"]), heard
     return heard.count("here")
@@ -199,7 +199,7 @@ def test_an_element_that_another_device_takes_away():
     there.handle.on("items/*/x", heard.append)
     here.root["items"].reverse()
     here.root["items"].pop()
-    there.receive(here.document.diff(), DeviceId("here"), lambda _: None)
+    there.receiver.receive(here.document.diff(), DeviceId("here"), lambda _: None)
     assert there.root["items"] == [{"y": 1}]
     assert [change.func_name for change in (heard[0] if isinstance(heard[0], list) else heard)] == ["__delitem__"]
 
@@ -210,7 +210,7 @@ def test_what_went_from_a_list_that_another_device_moved_and_emptied():
     there.handle.on([1, 1], heard.append)
     here.root.reverse()
     here.root[0].clear()
-    there.receive(here.document.diff(), DeviceId("here"), lambda _: None)
+    there.receiver.receive(here.document.diff(), DeviceId("here"), lambda _: None)
     assert there.root == [[], ["x"]]
     assert heard
 

@@ -117,7 +117,7 @@ class Conflicts:
     def _look(self) -> None:
         if not self._replica.closed:
             self.settle()
-            self._replica.notify([], "remote")
+            self._replica.receiver.notify([], "remote")
 
     @property
     def has_untold(self) -> bool:

@@ -7,7 +7,6 @@ import threading
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from tinysync.crdt.document import Document
-from tinysync.crdt.engine import HalfApplied
 from tinysync.errors import (
     BadUpdate,
     EngineFailure,
@@ -15,11 +14,10 @@ from tinysync.errors import (
     StructureClosed,
     UsageError,
 )
-from tinysync.model import NOT_KEPT, Change, Delivered, DeviceId, History, Outcome
+from tinysync.model import NOT_KEPT, History
 from tinysync.tracked.adopt import make_container
 from tinysync.tracked.local import LocalDocument
 from tinysync.tracked.plain import plain
-from tinysync.tracker.authors import REMOVALS, Credit, Credits
 from tinysync.tracker.calls import Call
 from tinysync.tracker.conflicts import Conflicts
 from tinysync.tracker.inbox import Inbox
@@ -27,6 +25,7 @@ from tinysync.tracker.known_devices import KnownDevices
 from tinysync.tracker.lock import AT_ONCE, Hold, TransactionLock
 from tinysync.tracker.notify import Notifier
 from tinysync.tracker.presence import Presence
+from tinysync.tracker.receiver import Receiver
 from tinysync.tracker.sharing import Sharing
 from tinysync.tracker.tracker import Tracker
 from tinysync.tracker.transaction import Transaction
@@ -39,10 +38,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from types import TracebackType
 
-    from tinysync.crdt.document import Received
     from tinysync.crdt.node import Node
     from tinysync.crdt.ops import Op
-    from tinysync.crdt.patching import Patch
     from tinysync.model import Conflict, Kind, Origin
     from tinysync.storage.atomic import Durability
     from tinysync.tracked.base import Tracked
@@ -52,7 +49,7 @@ if TYPE_CHECKING:
     from tinysync.tracker.diffs import Mark
     from tinysync.tracker.inbox import Dispatch
     from tinysync.tracker.lock import Taken
-    from tinysync.tracker.notify import Callback, Noted
+    from tinysync.tracker.notify import Callback
     from tinysync.tracker.place import Place
     from tinysync.tracker.schema import Schema
 
@@ -105,6 +102,7 @@ class Replica:
         self.presence = Presence(self)
         self.undoing = Undoing(self)
         self.conflicts = Conflicts(self)
+        self.receiver = Receiver(self)
         self.schema: Schema | None = None
         """The types that edits of this program are checked against, if the structure is a typed one."""
         self.handle = Tracker(self)
@@ -358,17 +356,17 @@ class Replica:
         if isinstance(error, EngineFailure):
             self._stop(str(error))
         else:
-            self._rebuild(failed)
+            self.rebuild(failed)
         self._suspect = False
 
     def _repair(self) -> None:
         """Read the document again, because a change failed and so did taking it back."""
         if not self.lock.blocks:
             self._calls = self.transaction = Transaction()
-            self._rebuild()
+            self.rebuild()
             self._suspect = False
 
-    def _rebuild(self, failed: list[Op] | None = None) -> None:
+    def rebuild(self, failed: list[Op] | None = None) -> None:
         """Bring the document back to what is on disk, or in memory without one; if that fails, stop writing."""
         try:
             if failed is None:
@@ -389,7 +387,7 @@ class Replica:
             self.disk = None
         self._tell_closed()
 
-    def _fail(self, error: EngineFailure) -> None:
+    def fail(self, error: EngineFailure) -> None:
         """Stop because of what no call of the program can be told."""
         logger.error("The structure %r is closed: %s. What is on disk is whole: track it again.", self.name, error)
         self._stop(str(error))
@@ -411,134 +409,6 @@ class Replica:
             self.__exit__(type(error), error, None)
             raise
         self.__exit__(None, None, None)
-
-    # --- updates of others ---------------------------------------------------------------------------------
-
-    def receive(
-        self,
-        updates: list[bytes],
-        device: DeviceId,
-        done: Callable[[Delivered], None],
-        *,
-        is_diff: bool = False,
-    ) -> None:
-        """Bring updates into the structure that a device brought; ``is_diff``: not as they were made.
-
-        ``done`` is called when they are in the op log and show, before callbacks hear of them: who waits for the
-        acknowledgement of a change may look at it here.
-        """
-        with self.changing():
-            logged = self._log_received(updates, device, done, is_diff=is_diff)
-            if logged is None:
-                return
-            received, credits_ = logged
-            try:
-                changes = self._show(received, "remote", credits_)
-            finally:
-                done(Delivered(Outcome.PENDING if received.pending else Outcome.APPLIED))
-            if changes is None:
-                return
-            self.notify(changes, "remote")
-            if self.disk is not None:
-                self.disk.save(self, received=True)
-
-    def notify(self, changes: list[Noted], origin: Origin) -> None:
-        """Have told of changes that no call of this program made, and of the conflicts that were found."""
-        conflicts = self.conflicts.take_untold()
-        if changes or conflicts:
-            self.notifier.put(changes, origin, None, conflicts)
-
-    def receive_from_log(self, updates: list[bytes], origin: Origin, credit: Credit, *, is_state: bool) -> None:
-        """Bring in updates that another process has put into the op log; the lock is held.
-
-        ``is_state``: they are a compacted state, of which most is known. Raises StorageError if they are damaged.
-        """
-        # Who knows what the other process has told others of.
-        self.document.deleted_here.meet()
-        before = self.document.state_vector() if is_state else b""
-        try:
-            received = self.document.receive(updates, trusted=True)
-        except EngineFailure as error:
-            self._fail(error)
-            return
-        except BadUpdate as error:
-            if isinstance(error, HalfApplied):
-                self._rebuild()
-            raise StorageError(f"what another process wrote into the op log cannot be used: {error}") from error
-        if not received.new:
-            return
-        changes = self._show(received, origin, Credits(credit, credit))
-        if self.closed:
-            return
-        self.sharing.publish(self.document.diff(before) if is_state else updates)
-        self.notify(changes or [], origin)
-
-    def _show(self, received: Received, origin: Origin, credits_: Credits) -> list[Noted] | None:
-        """Make updates show; return what callbacks are to be told, None if nothing changed."""
-        try:
-            patches = self.document.show(received)
-        except EngineFailure as error:
-            self._fail(error)
-            return None
-        self.undoing.others_wrote(received.touched)
-        self.conflicts.note(received.clashes, credits_.removed)
-        if not patches:
-            return [] if self.conflicts.has_untold else None
-        if self.changed is not None:
-            self.changed.note_patches(patches)
-        return self._remote_changes(patches, origin, credits_) if self.notifier else []
-
-    def _remote_changes(self, patches: list[Patch], origin: Origin, credits_: Credits) -> list[Noted]:
-        written, removed = credits_
-        changes = [
-            Change(
-                self.root,
-                self.name,
-                patch.node.path() if patch.node.attached else [],
-                patch.func_name,
-                patch.args,
-                {},
-                patch.node.container,
-                origin,
-                *(removed if patch.func_name in REMOVALS else written),
-            )
-            for patch in patches
-        ]
-        return self.notifier.note_patches(changes, patches)
-
-    def _log_received(
-        self,
-        updates: list[bytes],
-        device: DeviceId,
-        done: Callable[[Delivered], None],
-        *,
-        is_diff: bool,
-    ) -> tuple[Received, Credits] | None:
-        """Put updates into the engine and the op log; return None, after ``done``, if there is nothing to show."""
-        try:
-            self.check_open()
-            received = self.document.receive(updates)
-        except EngineFailure as error:
-            self._fail(error)
-            done(Delivered(Outcome.FAILED, error))
-            return None
-        except (BadUpdate, StructureClosed) as error:
-            if isinstance(error, HalfApplied):
-                self._rebuild()
-            done(Delivered(Outcome.FAILED, error))
-            return None
-        if not received.new:
-            done(Delivered(Outcome.PENDING if received.pending else Outcome.DUPLICATE, new=False))
-            return None
-        credits_ = self.known.authors.credits(received, device, is_diff=is_diff)
-        try:
-            if self.disk is not None:
-                self.disk.record(self, "remote", (), received.kept, credits_.removed.meta)
-        except StorageError as error:
-            self._rebuild([])
-            done(Delivered(Outcome.FAILED, error))
-            return None
-        return received, credits_
 
     def _lock_is_free(self) -> None:
         self.inbox.call()

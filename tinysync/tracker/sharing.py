@@ -186,7 +186,7 @@ class Shared:
             done(delivered)
 
         def job() -> None:
-            self._replica.receive(updates, device, logged, is_diff=is_diff)
+            self._replica.receiver.receive(updates, device, logged, is_diff=is_diff)
             if is_diff:
                 self._replica.document.deleted_here.meet()
 

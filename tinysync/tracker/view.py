@@ -384,7 +384,7 @@ class View:
             records = list(group)
             replica.document.own.update(own_clients(records))
             updates = [update for record in records for update in record.updates]
-            replica.receive_from_log(updates, origin, credit, is_state=is_state)
+            replica.receiver.receive_from_log(updates, origin, credit, is_state=is_state)
             self._changes += 1
 
     def _source(self, record: OpRecord) -> tuple[Origin, Credit, bool]:
