@@ -17,8 +17,11 @@ import pytest
 
 from tests.cli.processes import printed
 from tests.devices.processes import DeviceProcess
+from tests.group.members import GROUP
 from tests.peer.devices import DEADLINE, wait_until
-from tinysync import Peer, StructureClosed, SyncTimeout, UsageError, track, tracker
+from tinysync import Peer, StructureClosed, SyncTimeout, UsageError, pair, track, tracker
+from tinysync.storage.names import document_paths
+from tinysync.tracker.stored import read_stored
 
 from .device import synced
 
@@ -64,6 +67,26 @@ def test_who_is_linked_is_written_down_at_once(kept, tmp_path, monkeypatch):
         each.track({})
     for name in ("laptop", "phone"):
         wait_until((tmp_path / name / ".tinysync/todo/peers").exists)
+
+
+def test_of_a_device_that_was_taken_off_the_list_it_is_told_that_it_is_not_on_it(device, tmp_path):
+    allowed = tmp_path / "allowed"
+    laptop = device(tmp_path / "laptop", listen="127.0.0.1:0", key=GROUP, identity=tmp_path / "one", allow=allowed)
+    phone = device(tmp_path / "phone", connect=[laptop.peer.url], key=GROUP, identity=tmp_path / "other")
+    pair(phone.peer.fingerprint, "phone", allowed)
+    ours, theirs = laptop.track({}), phone.track({})
+    synced(theirs)
+    allowed.write_text("")
+    wait_until(lambda: not only(tracker(ours).status()).linked)
+    why = only(tracker(ours).status()).reason
+    assert f"the device {phone.peer.fingerprint} is not in the list of allowed devices" in why
+    stored = document_paths("todo", tmp_path / "laptop")
+    wait_until(lambda: only(read_stored("todo", stored).status()).reason == why)
+    pair(phone.peer.fingerprint, "phone", allowed)
+    synced(theirs)
+    assert (only(tracker(ours).status()).state, only(tracker(ours).status()).reason) == ("in step", "")
+    phone.peer.close()
+    wait_until(lambda: only(tracker(ours).status()).reason == "it is not connected")
 
 
 def test_a_device_that_was_never_there(device):

@@ -148,6 +148,8 @@ class Connection:
         self._oversized: set[DocumentId] = set()
         """Documents that were refused because of a change that was too large, and have not changed since."""
         self._room = asyncio.Event()
+        self._denial = ""
+        """Why the other device may not be linked any more."""
         self._leaves = False
         """Whether this side has said goodbye."""
         self._failure: BaseException | None = None
@@ -194,6 +196,7 @@ class Connection:
             address,
             datetime.now(UTC),
             coverage or Coverage(),
+            refused=self._denial,
         )
 
     def knows(self, name: DocumentId) -> bool:
@@ -347,6 +350,11 @@ class Connection:
         logger.info("Breaking off the link to %s: %s", self.device_name or "a stranger", reason)
         self.session.fail(Code.TOO_MUCH, reason)
         self._link.abort()
+
+    def deny(self, reason: str) -> None:
+        """Close the link at once because the other device may not be linked any more."""
+        self._denial = reason
+        self.break_off(reason)
 
     async def is_alive(self, seconds: float) -> bool:
         """Tell whether the other end answers within so many seconds."""

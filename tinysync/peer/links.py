@@ -174,7 +174,7 @@ class Links:
                     security.check_allowed(connection.fingerprint or "")
                 except LinkRefused as refusal:
                     self._refusals.report(connection.origin, refusal.reason)
-                    connection.break_off(refusal.reason)
+                    connection.deny(refusal.reason)
 
     async def _keep_connected(self, url: str) -> None:
         backoff = Backoff(random.Random())  # noqa: S311 - jitter
