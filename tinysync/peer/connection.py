@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
-from dataclasses import replace
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tinysync.errors import (
     BadUpdate,
     DocumentsDiffer,
     EngineFailure,
-    KindMismatch,
     LinkClosed,
-    PeerError,
-    PeerRefused,
     ProtocolError,
     StructureClosed,
 )
 from tinysync.model import NOT_KEPT, DeviceId, DocumentId
 from tinysync.peer.confirming import coverage_of
+from tinysync.peer.device_notes import DeviceNotes
+from tinysync.peer.obstacles import Obstacles
 from tinysync.peer.opened import OpenDocument
 from tinysync.peer.sender import Sender
 from tinysync.protocol.events import (
@@ -43,17 +39,17 @@ from tinysync.protocol.events import (
 )
 from tinysync.protocol.messages import Code
 from tinysync.protocol.session import LinkState
-from tinysync.status import Coverage, KnownDevice
-from tinysync.transport.backoff import Backoff
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from typing import Any
 
+    from tinysync.peer.device_notes import SaveSoon
     from tinysync.peer.links import Links
     from tinysync.peer.shared import SharedDocument
     from tinysync.protocol.session import Session
     from tinysync.protocol.yjs import YjsSession
+    from tinysync.status import Coverage
     from tinysync.transport.link import Link
 
 logger = logging.getLogger("tinysync")
@@ -75,13 +71,6 @@ class Identity(NamedTuple):
 
     device: DeviceId
     fingerprint: str | None
-
-
-class SaveSoon(Protocol):
-    """Has a document write down what it remembers, in a while or at once."""
-
-    def __call__(self, document: SharedDocument, *, at_once: bool = False) -> None:
-        """Have it written."""
 
 
 class Connection:
@@ -120,15 +109,8 @@ class Connection:
         self.loop = asyncio.get_running_loop()
         self.device_name = ""
         self.opened: dict[DocumentId, OpenDocument] = {}
-        self.replicas: dict[DocumentId, DeviceId] = {}
-        """In which folder the peer keeps each document that was open at some time."""
-        self.refusals: dict[DocumentId, PeerError | KindMismatch] = {}
-        self.failures: dict[DocumentId, str] = {}
-        """Why the peer could not go on with a document of which it has not acknowledged anything since."""
-        self.differences: dict[DocumentId, DocumentsDiffer] = {}
-        """Documents that hold something else than the peer's, although they should not."""
-        self._agreed: set[DocumentId] = set()
-        """Documents that were found to hold the same as the peer's."""
+        self.obstacles = Obstacles(documents, self)
+        self.notes = DeviceNotes(documents, self, save_soon)
         self._left: dict[DocumentId, OpenDocument] = {}
         """Documents that the peer has closed after it had confirmed everything, until there is something new."""
         self._last_looks: set[asyncio.Task[None]] = set()
@@ -144,12 +126,7 @@ class Connection:
         self._offered = offered
         self._links = links
         self._greeting = asyncio.timeout(GREETING_SECONDS)
-        self._retries: dict[DocumentId, Backoff] = {}
-        self._oversized: set[DocumentId] = set()
-        """Documents that were refused because of a change that was too large, and have not changed since."""
         self._room = asyncio.Event()
-        self._denial = ""
-        """Why the other device may not be linked any more."""
         self._leaves = False
         """Whether this side has said goodbye."""
         self._failure: BaseException | None = None
@@ -186,28 +163,9 @@ class Connection:
         """Whether there is a link to the other device: this one, unless it is about to end, or another."""
         return self.is_ready or self._links.has_twin(self)
 
-    def device(self, replica: DeviceId, coverage: Coverage | None = None) -> KnownDevice:
-        """Return who is at the other end, with what it holds of a document, which it keeps in ``replica``."""
-        address = self.url or min(self.urls, default=None)
-        return KnownDevice(
-            replica,
-            self.device_name,
-            self._link.fingerprint,
-            address,
-            datetime.now(UTC),
-            coverage or Coverage(),
-            refused=self._denial,
-        )
-
     def knows(self, name: DocumentId) -> bool:
         """Tell whether the other end has said something about a document."""
-        return any(name in told for told in (self.opened, self.refusals, self.failures))
-
-    def is_of_this_folder(self, name: DocumentId) -> bool:
-        """Tell whether the other end keeps a document in the folder that this side does: it is no other device."""
-        document, kept_in = self._documents.get(name), self.replicas.get(name)
-        # One that holds something else is told about, whatever it is.
-        return document is not None and kept_in == document.replica != NOT_KEPT and name not in self.differences
+        return name in self.opened or name in self.obstacles
 
     # --- frames --------------------------------------------------------------------------------------------
 
@@ -292,11 +250,11 @@ class Connection:
             opened.comparison.close()
             self._links.turns.over(opened)
             has_twin = self._links.has_twin(self)
-            self._note(opened, linked=has_twin)
+            self.notes.note(opened, linked=has_twin)
             if not has_twin:
                 opened.document.presence_lost(self)
-        if self.refusals and not self._links.has_twin(self):
-            for name in self.refusals:
+        if self.obstacles.refusals and not self._links.has_twin(self):
+            for name in self.obstacles.refusals:
                 self._note_refused(name, linked=False)
 
     async def _end(self, writer: asyncio.Task[None]) -> None:
@@ -353,7 +311,7 @@ class Connection:
 
     def deny(self, reason: str) -> None:
         """Close the link at once because the other device may not be linked any more."""
-        self._denial = reason
+        self.notes.denial = reason
         self.break_off(reason)
 
     async def is_alive(self, seconds: float) -> bool:
@@ -392,18 +350,16 @@ class Connection:
         self.pump()
         self.session.documents.withdraw(name)
         self._close_document(name)
-        if name in self.refusals:
+        if name in self.obstacles.refusals:
             self._note_refused(name, linked=False)
-            del self.refusals[name]
-        self._oversized.discard(name)
-        self._retries.pop(name, None)
+        self.obstacles.withdrawn(name)
         self.pump()
 
     def send_updates(self, name: DocumentId, updates: list[bytes]) -> None:
         """Queue updates that a document holds now."""
         self._left.pop(name, None)
-        if name in self._oversized:
-            self._try_smaller(name)
+        if self.obstacles.oversized:
+            self.obstacles.changed(name)
         self.session.documents.send_updates(name, updates)
 
     def pass_on(self, name: DocumentId, updates: list[bytes]) -> None:
@@ -419,58 +375,23 @@ class Connection:
         """Remember what the peer holds of a document."""
         opened = self.opened.get(document.name)
         if opened is not None:
-            self._note(opened, coverage, linked=self._is_linked)
+            self.notes.note(opened, coverage, linked=self._is_linked)
             if opened.has_all:
-                self._note_who_is_made_up_for(opened, coverage)
+                self.notes.note_who_is_made_up_for(opened, coverage)
         self._changed()
-
-    def _note_who_is_made_up_for(self, opened: OpenDocument, here: Coverage) -> None:
-        """Remember of which other devices nothing is missing any more, that could not send all they had."""
-        for device in opened.document.known_devices():
-            if device.receiving is not None and device.replica != opened.replica and not here.lacking(device.held):
-                opened.document.note_device(replace(device, receiving=None))
 
     def progressed(self, document: SharedDocument) -> None:
         """Remember what the peer said to hold of a document, and how much of it has come."""
         opened = self.opened.get(document.name)
         if opened is not None:
-            self._note(opened, linked=self._is_linked)
+            self.notes.note(opened, linked=self._is_linked)
         self._changed()
-
-    def _note(self, opened: OpenDocument, coverage: Coverage | None = None, *, linked: bool) -> None:
-        """Remember that the peer was here just now, and what it is known to hold."""
-        name = opened.document.name
-        differs = name in self.differences
-        # A copy of this device's own folder is no other device, until it turns out to hold something else.
-        if opened.is_kept_elsewhere or (opened.replica and differs):
-            known = {device.replica: device for device in opened.document.known_devices()}
-            before = known.get(opened.replica, KnownDevice(opened.replica))
-            device = replace(
-                self.device(opened.replica, coverage or opened.confirmation.coverage or before.coverage),
-                told=opened.told or before.told,
-                receiving=opened.receiving or (None if opened.has_all else before.receiving),
-                linked=linked,
-                differs=differs or (before.differs and name not in self._agreed),
-            )
-            opened.document.note_device(device)
-            # Others see by the note who is linked, and a process that is killed writes none later: not what was
-            # missing, either.
-            news = not before.linked or device.told != before.told or (device.receiving and not before.receiving)
-            self._save_soon(opened.document, at_once=linked and bool(news))
 
     def compared(self, document: SharedDocument, error: DocumentsDiffer | None) -> None:
         """Note whether a document is the same as the peer's."""
-        known = self.differences.pop(document.name, None)
-        if error is not None:
-            self.differences[document.name] = error
-            self._agreed.discard(document.name)
-            if known is None:
-                logger.error("%s", error)
-        news = error is not None or document.name not in self._agreed
-        if error is None:
-            self._agreed.add(document.name)
-        if news and document.name in self.opened:
-            self._note(self.opened[document.name], linked=self._is_linked)
+        opened = self.opened.get(document.name)
+        if self.notes.compared(document.name, error) and opened is not None:
+            self.notes.note(opened, linked=self._is_linked)
         self._changed()
 
     def give_up(self, opened: OpenDocument, error: Exception) -> None:
@@ -480,26 +401,14 @@ class Connection:
         self.session.documents.withdraw(name, Code.FAILED, str(error))
         self._close_document(name)
         if not isinstance(error, StructureClosed | EngineFailure):
-            self.begin(self._try_again(opened.document))
+            self.obstacles.try_again(opened.document)
         self.pump_soon()
-
-    def _try_smaller(self, name: DocumentId) -> None:
-        """Offer a document again that was too large: it has changed, so it may fit now."""
-        self._oversized.discard(name)
-        self.failures[name] = str(self.refusals.pop(name))
-        self.begin(self._try_again(self._documents[name]))
-
-    async def _try_again(self, document: SharedDocument) -> None:
-        backoff = self._retries.setdefault(document.name, Backoff(random.Random()))  # noqa: S311 - jitter
-        await asyncio.sleep(backoff.next())
-        if self._documents.get(document.name) is document:
-            self.offer(document)
 
     def _close_document(self, name: DocumentId, *, deliver_rest: bool = False) -> None:
         opened = self.opened.pop(name, None)
         if opened is not None:
             opened.close(deliver_rest=deliver_rest)
-            self._note(opened, linked=False)
+            self.notes.note(opened, linked=False)
             opened.document.presence_lost(self)
         self.delivered()
 
@@ -512,7 +421,7 @@ class Connection:
         self.flush()
         if coverage is not None and self._left.get(name) is opened:
             del self._left[name]
-            self._note(opened, coverage, linked=name in self.opened)
+            self.notes.note(opened, coverage, linked=name in self.opened)
             self._changed()
 
     def _handle_all(self, events: list[Event]) -> None:
@@ -530,7 +439,7 @@ class Connection:
                 self.identity = Identity(device_id, self._link.fingerprint)
                 self._links.introduced(self)
             case DocumentOpened(name, replica):
-                self.refusals.pop(name, None)
+                self.obstacles.opened(name)
                 device = DeviceId(self.device_name)
                 opened = OpenDocument(
                     self._documents[name],
@@ -541,15 +450,17 @@ class Connection:
                     turns=self._links.turns,
                 )
                 self.opened[name] = opened
-                self.replicas[name] = replica
-                self._note(opened, linked=True)
+                self.notes.replicas[name] = replica
+                self.notes.note(opened, linked=True)
                 if replica and replica == opened.document.replica:
                     self.begin(self._see_whether_copied(opened))
                 self._links.turns.wait(opened)
                 self.session.documents.send_awareness(name, opened.document.greet())
             case DocumentOffered(name, kind, replica):
                 self._offered(name, kind)
-                self._is_offered(name, replica)
+                self.obstacles.offered(name)
+                if name in self.obstacles.refusals:
+                    self._note_refused(name, replica, linked=True)
             case DocumentClosed(name, code, text, is_whole):
                 left = self.opened.get(name)
                 self._close_document(name, deliver_rest=True)
@@ -559,7 +470,7 @@ class Connection:
                     self._last_looks.add(look)
                     look.add_done_callback(self._last_looks.discard)
                 if code == Code.FAILED:
-                    self.failures[name] = text
+                    self.obstacles.failures[name] = text
             case DocumentRefused(name, _, _, _):
                 self._close_document(name)
                 self._is_refused(event)
@@ -584,7 +495,7 @@ class Connection:
                 self.opened[name].document.receive_presence(update, self)
                 self._present()
             case Acknowledged(name, _):
-                self.failures.pop(name, None)
+                self.obstacles.failures.pop(name, None)
                 if name in self.opened:
                     self.opened[name].comparison.stir()
                     self.opened[name].confirmation.stir()
@@ -593,47 +504,18 @@ class Connection:
         await opened.see_whether_copied(self.identity.device)
         name = opened.document.name
         if opened.is_copy and self.opened.get(name) is opened:
-            self.replicas[name] = opened.replica
+            self.notes.replicas[name] = opened.replica
             if all(known.replica != opened.replica for known in opened.document.known_devices()):
                 logger.warning("%s", _COPY.format(name=name, device=self.device_name))
-            self._note(opened, linked=self._is_linked)
+            self.notes.note(opened, linked=self._is_linked)
             self._changed()
 
-    def _is_offered(self, name: DocumentId, replica: DeviceId) -> None:
-        """Answer to the peer's offer of a document that could not be shared until now."""
-        if name in self._oversized:
-            self._oversized.discard(name)
-            self.offer(self._documents[name])
-        elif name in self.refusals:
-            self._note_refused(name, replica, linked=True)
-
     def _is_refused(self, event: DocumentRefused) -> None:
-        self._note_refusal(event.document, event.code, event.text)
-        self._note_refused(event.document, event.replica, linked=True)
-        if event.code == Code.TOO_LARGE:
-            self._oversized.add(event.document)
-            if event.is_outdated:
-                self._try_smaller(event.document)
-
-    def _note_refusal(self, name: DocumentId, code: str, text: str) -> None:
-        message = f"{name!r} cannot be shared with {self.device_name}: {text}"
-        self.refusals[name] = KindMismatch(message) if code == Code.KIND else PeerRefused(message)
         twin = self._links.to(self.identity, but=self)
-        known = self.failures.get(name) if twin is None else str(twin.refusals.get(name))
-        if known != message:
-            logger.warning("%s", message)
+        self.obstacles.refused(event, None if twin is None else twin.obstacles)
+        self._note_refused(event.document, event.replica, linked=True)
+        if event.is_outdated:
+            self.obstacles.changed(event.document)
 
     def _note_refused(self, name: DocumentId, replica: DeviceId = NOT_KEPT, *, linked: bool) -> None:
-        """Remember with the peer's device, if it keeps a document, that it is not shared with it, and why."""
-        document = self._documents.get(name)
-        if document is None:
-            return
-        if replica not in {NOT_KEPT, document.replica}:
-            self.replicas[name] = replica
-        known = {device.replica: device for device in document.known_devices()}
-        if kept_in := self.replicas.get(name):
-            before = known.get(kept_in, KnownDevice(kept_in))
-            device = replace(self.device(kept_in, before.coverage), told=before.told, receiving=before.receiving)
-            refused = str(self.refusals[name])
-            document.note_device(replace(device, differs=before.differs, linked=linked, refused=refused))
-            self._save_soon(document, at_once=linked)
+        self.notes.note_refused(name, str(self.obstacles.refusals[name]), replica, linked=linked)

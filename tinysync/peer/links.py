@@ -277,7 +277,7 @@ class Links:
         del self.connections[connection]
         for url in connection.urls:
             if connection.device_name:
-                self.met[url] = Met(connection.device(NOT_KEPT), connection.replicas)
+                self.met[url] = Met(connection.notes.device(NOT_KEPT), connection.notes.replicas)
         twin = self.to(connection.identity)
         if twin is not None:
             twin.urls |= connection.urls

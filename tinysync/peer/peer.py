@@ -468,9 +468,9 @@ class Peer:
     def _without_structures(self) -> tuple[DeviceStatus, ...]:
         """Return who is linked, and where nobody is, as if no structures were shared."""
         devices = [
-            connection.device(NOT_KEPT)
+            connection.notes.device(NOT_KEPT)
             for connection in self._connections
-            if connection.is_ready and not any(map(connection.is_of_this_folder, self._documents))
+            if connection.is_ready and not any(map(connection.notes.is_of_this_folder, self._documents))
         ]
         linked = [
             replace(

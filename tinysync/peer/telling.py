@@ -28,7 +28,7 @@ def linked_devices(
     folder is no other device.
     """
     by_id = {device.replica: device for device in known}
-    ready = [one for one in connections if one.is_ready and not one.is_of_this_folder(name)]
+    ready = [one for one in connections if one.is_ready and not one.notes.is_of_this_folder(name)]
     open_in = {connection.opened[name].replica for connection in ready if name in connection.opened}
     found = []
     for connection in ready:
@@ -36,8 +36,8 @@ def linked_devices(
             found.append(_sharing(name, here, by_id, connection))
             continue
         # Who has said nothing of it on this link may have had it earlier.
-        replica = connection.replicas.get(name, NOT_KEPT)
-        device = connection.device(replica if replica in by_id else NOT_KEPT)  # it may have been forgotten
+        replica = connection.notes.replicas.get(name, NOT_KEPT)
+        device = connection.notes.device(replica if replica in by_id else NOT_KEPT)  # it may have been forgotten
         who = device.name, device.fingerprint
         had = [one for one in known if (one.name, one.fingerprint) == who and one.replica not in open_in]
         had.sort(key=lambda one: one.replica != device.replica)
@@ -49,11 +49,11 @@ def linked_devices(
 
 def _not_sharing(name: DocumentId, here: Coverage, device: KnownDevice, connection: Connection) -> DeviceStatus:
     reason = f"it does not share {name!r}"
-    if name in connection.refusals:
-        reason = str(connection.refusals[name])
-    elif name in connection.failures:
-        reason = f"it failed: {connection.failures[name]}"
-    refused = name in connection.refusals
+    if name in connection.obstacles.refusals:
+        reason = str(connection.obstacles.refusals[name])
+    elif name in connection.obstacles.failures:
+        reason = f"it failed: {connection.obstacles.failures[name]}"
+    refused = name in connection.obstacles.refusals
     return replace(status_of(device, here, reason=reason), refused=refused, unshared=not refused)
 
 
@@ -66,8 +66,8 @@ def _sharing(
     whole = opened.confirmation.is_whole
     pending = 0 if whole else held.lacking(here)
     missing = here.lacking(held)
-    difference = connection.differences.get(name)
-    device = connection.device(opened.replica)
+    difference = connection.notes.differences.get(name)
+    device = connection.notes.device(opened.replica)
     sending = connection.session.documents.sending(name)
     return DeviceStatus(
         device.name,

@@ -36,10 +36,10 @@ class Goal:
         if self.connection is None:
             self.done = self.url is None
             return
-        if name in self.connection.refusals:
-            raise self.connection.refusals[name]
-        if name in self.connection.differences:
-            raise self.connection.differences[name]
+        if name in self.connection.obstacles.refusals:
+            raise self.connection.obstacles.refusals[name]
+        if name in self.connection.notes.differences:
+            raise self.connection.notes.differences[name]
         opened = self.connection.opened.get(name)
         if opened is None:
             return
@@ -72,8 +72,8 @@ class Goal:
             reason = unreached.get(self.url or "")
             return f"{self.url} (not connected)" + (f": {reason}" if reason else "")
         who = f"{self.url or 'an incoming link'} ({self.connection.device_name})"
-        if name in self.connection.failures:
-            return f"{who} failed: {self.connection.failures[name].rstrip('.')}"
+        if name in self.connection.obstacles.failures:
+            return f"{who} failed: {self.connection.obstacles.failures[name].rstrip('.')}"
         if name not in self.connection.opened:
             return f"{who} does not share {name!r}"
         return f"{who} has not confirmed everything"
