@@ -231,6 +231,6 @@ def test_nothing_is_written_while_nothing_changes(phone, free_address, caplog):
             peer.reconnect()
             wait_until(lambda known=attempts: caplog.text.count(NOBODY) > known)
         todo.a = 1
-        assert peer._to_save == set()
+        assert peer._saving.waiting == set()
         assert written(file) == before
         tracker(todo).close()

@@ -62,7 +62,7 @@ def test_devices_in_step(kept):
 
 def test_who_is_linked_is_written_down_at_once(kept, tmp_path, monkeypatch):
     # What is written in a while would come too late for who is killed.
-    monkeypatch.setattr("tinysync.peer.peer.SAVE_SECONDS", 3600)
+    monkeypatch.setattr("tinysync.peer.saving.SAVE_SECONDS", 3600)
     for each in kept:
         each.track({})
     for name in ("laptop", "phone"):
@@ -401,9 +401,9 @@ def test_a_program_that_just_ends_remembers(device, tmp_path):
 ENDS_SLOWLY = """
 import atexit
 from tests.peer.devices import wait_until
-wait_until(lambda: peer._to_save)
+wait_until(lambda: peer._saving.waiting)
 # By then no threads begin any more.
-atexit.register(wait_until, lambda: not peer._to_save)
+atexit.register(wait_until, lambda: not peer._saving.waiting)
 """
 
 

@@ -64,7 +64,7 @@ def test_another_group_is_named_as_the_reason_and_others_are_synced(grouped, cap
     friend = grouped("friend", Blobs("todo"), listen="127.0.0.1:0")
     stranger = grouped("stranger", theirs, listen="127.0.0.1:0", key=OTHER_GROUP)
     phone = grouped("phone", ours, connect=[stranger.url, friend.url])
-    wait_until(lambda: "another group" in phone._unreached.get(stranger.url, ""))
+    wait_until(lambda: "another group" in phone._links.unreached.get(stranger.url, ""))
     wait_until(lambda: any(each.opened["todo"].has_all for each in tuple(phone._connections) if each.opened))
     with pytest.raises(SyncTimeout, match="another group") as caught:
         phone.wait_synced("todo", 0.5)
@@ -83,14 +83,14 @@ def test_a_stranger_who_is_replaced_by_a_friend_is_found(grouped):
     ours, theirs = Blobs("todo"), Blobs("todo")
     stranger = grouped("stranger", listen="127.0.0.1:0", key=OTHER_GROUP)
     phone = grouped("phone", ours, connect=[stranger.url])
-    wait_until(lambda: phone._unreached)
+    wait_until(lambda: phone._links.unreached)
     place = stranger.url
     stranger.close()
     theirs.add(b"here at last")
     grouped("friend", theirs, listen=place)
     phone.wait_synced("todo", DEADLINE + LONGEST)
     assert ours.contents == {b"here at last"}
-    assert not phone._unreached
+    assert not phone._links.unreached
 
 
 def test_one_without_a_key(grouped, peers):
@@ -109,7 +109,7 @@ def test_pairing_takes_effect_on_running_peers(grouped, tmp_path):
     with pytest.raises(SyncTimeout, match=f"pair.*{laptop.fingerprint}"):
         phone.wait_synced("todo", 0.5)
     pair(laptop.fingerprint, "laptop", lists[1])
-    wait_until(lambda: f"pair {phone.fingerprint}" in "".join(phone._unreached.values()))
+    wait_until(lambda: f"pair {phone.fingerprint}" in "".join(phone._links.unreached.values()))
     pair(phone.fingerprint, "phone", lists[0])
     phone.wait_synced("todo", DEADLINE)
     assert laptop.connected_devices() == ["phone"]
@@ -134,7 +134,7 @@ def test_who_is_taken_off_the_list_is_unlinked(grouped, tmp_path, how):
     wait_until(lambda: not laptop.connected_devices())
     phone.publish("todo", there.add(b"too late"))
     why = "cannot be read" if how == "damaged" else f"pair {phone.fingerprint}"
-    wait_until(lambda: why in "".join(phone._unreached.values()) or how == "damaged")
+    wait_until(lambda: why in "".join(phone._links.unreached.values()) or how == "damaged")
     assert here.contents == set()
     allowed.unlink(missing_ok=True)
     pair(phone.fingerprint, "phone", allowed)

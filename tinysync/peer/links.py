@@ -135,6 +135,10 @@ class Links:
         ready = {url for connection in self.connections if connection.is_ready for url in connection.urls}
         return [url for url in self.dialling if url not in ready]
 
+    def why_missing(self) -> dict[str, str]:
+        """Return why there is no link to them, as far as that is known."""
+        return {url: self.unreached[url] for url in self.missing() if url in self.unreached}
+
     def names(self) -> list[str]:
         """Return the names of the devices that are linked."""
         return sorted({one.identity: one.device_name for one in self.connections if one.is_ready}.values())

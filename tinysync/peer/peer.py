@@ -8,24 +8,23 @@ import logging
 import secrets
 import socket
 from collections import deque
-from collections.abc import Iterable
-from dataclasses import replace
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from tinysync.errors import (
     EngineFailure,
-    InvalidAddress,
     TransactionBusy,
     UsageError,
 )
 from tinysync.group.key import as_key
-from tinysync.model import NOT_KEPT, DeviceId, DocumentId
+from tinysync.model import DeviceId, DocumentId
+from tinysync.peer.arguments import check_device, checked_addresses, checked_patterns
 from tinysync.peer.connection import Connection
 from tinysync.peer.finding import Finder, check_installed, place_to_listen
 from tinysync.peer.links import Links
 from tinysync.peer.membership import join
-from tinysync.peer.telling import linked_devices
+from tinysync.peer.offers import Offers
+from tinysync.peer.saving import Saving
+from tinysync.peer.telling import Teller
 from tinysync.peer.visiting import Visit, Visitors
 from tinysync.peer.waiting import wait_synced
 from tinysync.protocol.limits import Limits
@@ -37,7 +36,6 @@ from tinysync.status import (
     Reached,
     SyncStatus,
     all_devices,
-    status_of,
     together,
 )
 from tinysync.tracker.status_watch import StatusWatch
@@ -47,7 +45,7 @@ from tinysync.transport.websocket import WebSocketTransport
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Container, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from concurrent.futures import Future
     from types import TracebackType
     from typing import Self
@@ -55,7 +53,6 @@ if TYPE_CHECKING:
     from tinysync.group.key import Key
     from tinysync.peer.shared import SharedDocument
     from tinysync.protocol.yjs import YjsSession
-    from tinysync.status import DeviceStatus
     from tinysync.tracker.status_watch import StatusSubscription
     from tinysync.transport.link import Link, Transport
     from tinysync.transport.security import Security
@@ -66,8 +63,6 @@ AnyConnection = TypeVar("AnyConnection", bound=Connection)
 
 GOODBYE_SECONDS: Final = 2.0
 """How long ``close`` waits for slow links to take what is left to send."""
-SAVE_SECONDS: Final = 2.0
-"""How long what is remembered of other devices may wait to be written down."""
 TICK_SECONDS: Final = 3.0
 """How often it is looked which passing states are to be renewed or forgotten."""
 
@@ -120,9 +115,9 @@ class Peer:
         yjs: str | None = None,
         yjs_token: str | None = None,
     ) -> None:
-        _check_device(device)
+        check_device(device)
         self._is_secure = key is not None
-        urls = _checked_addresses(connect, secure=self._is_secure)
+        urls = checked_addresses(connect, secure=self._is_secure)
         if lan:
             if key is None:
                 raise UsageError("lan=True links the devices of a group: give the Peer the group's key=, too")
@@ -157,22 +152,20 @@ class Peer:
             secret = key.derive("lan announcements", 32)
             self._finder = Finder(secret, self.id, self._links)
         self._connections = self._links.connections
-        self._unreached = self._links.unreached
+        self._teller = Teller(self._links, self._documents)
         if yjs_token is not None and yjs is None:
             raise UsageError("yjs_token= is for Yjs clients; say where to take them with yjs='127.0.0.1:8766'")
         self._visitors = None if yjs is None else self._make_visitors(yjs, yjs_token)
         self._published: deque[tuple[DocumentId, list[bytes]]] = deque()
         self._flush_is_due = False
         self._watchers: list[asyncio.Event] = []
-        self._to_save: set[SharedDocument] = set()
-        """Documents that remember something that was not written down yet."""
+        self._saving = Saving()
         self._status_listeners: tuple[Callable[[], None], ...] = ()
         self._status_watch = StatusWatch(self.status, f"tinysync-status-{self.device}")
         self._tick_is_due = False
         self.closed = False
         """Whether the peer has left the network for good."""
-        self._patterns = None if documents is None else _checked_patterns(documents)
-        self._offer_listeners: tuple[Callable[[DocumentId, str], None], ...] = ()
+        self._offers = Offers(checked_patterns(documents))
         self._thread = LoopThread(f"tinysync-{self.device}")
         try:
             self._thread.run(self._start(listen, urls))
@@ -309,10 +302,10 @@ class Peer:
         self._thread.run_function(self._share, document)
 
     def _share(self, document: SharedDocument) -> None:
-        if not self._may_share(document.name):
+        if not self._offers.may_share(document.name):
             raise UsageError(
-                f"the peer {self.device!r} shares only documents named like {', '.join(self._patterns or ())}, and"
-                f" not {document.name!r}: see its documents=",
+                f"the peer {self.device!r} shares only documents named like"
+                f" {', '.join(self._offers.patterns or ())}, and not {document.name!r}: see its documents=",
             )
         if document.name in self._documents:
             raise UsageError(
@@ -324,32 +317,17 @@ class Peer:
             connection.offer(document)
         self._note_unreached(document)
 
-    def _may_share(self, name: DocumentId) -> bool:
-        return self._patterns is None or any(fnmatchcase(name, pattern) for pattern in self._patterns)
-
     def watch_offers(self, listener: Callable[[DocumentId, str], None]) -> None:
         """Call a function, which must be quick, in the peer's thread for each document that a device brings.
 
         Its arguments are the name and the kind. Those that this peer shares already, or may not, are left out;
         those that were brought before are told now.
         """
-        self._thread.run_function(self._watch_offers, listener)
-
-    def _watch_offers(self, listener: Callable[[DocumentId, str], None]) -> None:
-        self._offer_listeners = (*self._offer_listeners, listener)
-        for connection in self._connections:
-            for name, kind in connection.session.documents.offered().items():
-                if self._may_share(name):
-                    listener(name, kind)
+        self._thread.run_function(self._offers.watch, listener, self._connections)
 
     def unwatch_offers(self, listener: Callable[[DocumentId, str], None]) -> None:
         """Do not call this function any more."""
-        self._offer_listeners = tuple(known for known in self._offer_listeners if known != listener)
-
-    def _offered(self, name: DocumentId, kind: str) -> None:
-        if self._may_share(name):
-            for listener in self._offer_listeners:
-                listener(name, kind)
+        self._offers.unwatch(listener)
 
     def unshare(self, name: DocumentId, coverage: Coverage | None = None) -> None:
         """Offer a document no more, after sending what was published and can be sent at once.
@@ -440,7 +418,7 @@ class Peer:
             if timeout is not None:
                 timeout = max(0.0, began + timeout - asyncio.get_running_loop().time())
         await wait_synced(
-            name, timeout, self._links.dialling, self._unreached, self._connections, watchers=self._watchers
+            name, timeout, self._links.dialling, self._links.unreached, self._connections, watchers=self._watchers
         )
 
     # --- status --------------------------------------------------------------------------------------------
@@ -461,24 +439,9 @@ class Peer:
         devices = together(structures)
         if not self.closed:
             told = {(device.fingerprint, device.name or device.address) for device in devices}
-            others = self._thread.run_function(self._without_structures)
+            others = self._thread.run_function(self._teller.without_structures)
             devices += tuple(one for one in others if (one.fingerprint, one.name or one.address) not in told)
         return PeerStatus(self.device, self.url, self.fingerprint, devices, tuple(structures))
-
-    def _without_structures(self) -> tuple[DeviceStatus, ...]:
-        """Return who is linked, and where nobody is, as if no structures were shared."""
-        devices = [
-            connection.notes.device(NOT_KEPT)
-            for connection in self._connections
-            if connection.is_ready and not any(map(connection.notes.is_of_this_folder, self._documents))
-        ]
-        linked = [
-            replace(
-                status_of(device, Coverage(), reason="no structures are shared"), connected=True, unshared=True
-            )
-            for device in devices
-        ]
-        return all_devices(Coverage(), [], [Reached(linked, self._unreached_at(DocumentId(""), []))])
 
     def on_status(self, callback: Callable[[PeerStatus], object]) -> StatusSubscription:
         """Call back with ``status()`` whenever it has changed: a device came or went, confirmed or is behind.
@@ -517,20 +480,7 @@ class Peer:
 
     def _reached(self, name: DocumentId, here: Coverage, known: Sequence[KnownDevice]) -> Reached:
         self._flush()
-        linked = linked_devices(name, here, known, self._connections)
-        return Reached(linked, self._unreached_at(name, known))
-
-    def _unreached_at(self, name: DocumentId, known: Sequence[KnownDevice]) -> dict[str, tuple[KnownDevice, str]]:
-        ids = {device.replica for device in known}
-        return {url: (self._met_at(url, name, ids), self._unreached.get(url, "")) for url in self._links.missing()}
-
-    def _met_at(self, url: str, name: DocumentId, known: Container[DeviceId]) -> KnownDevice:
-        met = self._links.met.get(url)
-        if met is None:
-            return KnownDevice(NOT_KEPT, address=url)
-        replica = met.replicas.get(name, NOT_KEPT)
-        # Who was forgotten, or is this folder itself, is no device of the document any more.
-        return replace(met.device, replica=replica if replica in known else NOT_KEPT, address=url)
+        return self._teller.reached(name, here, known)
 
     def _tried(self) -> None:
         for document in self._documents.values():
@@ -538,32 +488,12 @@ class Peer:
 
     def _note_unreached(self, document: SharedDocument) -> None:
         """Have a document remember where nobody is found, for those who look without asking this peer."""
-        addresses = {url: self._unreached[url] for url in self._links.missing() if url in self._unreached}
-        if document.note_unreached(addresses):
-            self._save_soon(document)
+        if document.note_unreached(self._links.why_missing()):
+            self._saving.begin(document)
 
     def _tell_status(self) -> None:
         for listener in self._status_listeners:
             listener()
-
-    def _save_soon(self, document: SharedDocument, *, at_once: bool = False) -> None:
-        """Have a document write down what it remembers, in a while and not at every change, or ``at_once``."""
-        if at_once:
-            self._begin_to_save(document)
-            return
-        if not self._to_save:
-            asyncio.get_running_loop().call_later(SAVE_SECONDS, self._save)
-        self._to_save.add(document)
-
-    def _save(self) -> None:
-        documents, self._to_save = self._to_save, set()
-        for document in documents:
-            self._begin_to_save(document)
-
-    def _begin_to_save(self, document: SharedDocument) -> None:
-        # An interpreter that is about to end begins no threads; all is written at exit.
-        with contextlib.suppress(RuntimeError):
-            asyncio.get_running_loop().run_in_executor(None, document.save_devices)
 
     # --- presence ------------------------------------------------------------------------------------------
 
@@ -615,9 +545,9 @@ class Peer:
             pass_on=self._pass_on,
             changed=self._tell_watchers,
             flush=self._flush,
-            save_soon=self._save_soon,
+            save_soon=self._saving.begin,
             present=self._tick_soon,
-            offered=self._offered,
+            offered=self._offers.offered,
             links=self._links,
             url=url,
         )
@@ -645,24 +575,3 @@ class Peer:
         await self._links.close([*ends, *finding])
         if self._visitors is not None:
             await self._visitors.close()
-
-
-def _check_device(name: object) -> None:
-    longest = Limits().max_device_name
-    if name is not None and not (isinstance(name, str) and 0 < len(name) <= longest and name.isprintable()):
-        raise UsageError(f"device= must be a name of 1 to {longest} printable characters, not {name!r}")
-
-
-def _checked_addresses(connect: Iterable[str], *, secure: bool) -> list[str]:
-    if isinstance(connect, str):
-        raise InvalidAddress(f"connect= takes a list of addresses; write connect=[{connect!r}]")
-    if not isinstance(connect, Iterable):
-        raise InvalidAddress(f"connect= takes a list of addresses, not {connect!r}")
-    return [str(parse_address(url, secure=secure)) for url in connect]
-
-
-def _checked_patterns(documents: Iterable[str]) -> tuple[str, ...]:
-    patterns = () if isinstance(documents, str) else tuple(documents)
-    if not patterns or not all(isinstance(pattern, str) and pattern for pattern in patterns):
-        raise UsageError(f"documents= takes a list of names or patterns of names, not {documents!r}")
-    return patterns

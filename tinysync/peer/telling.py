@@ -5,18 +5,61 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tinysync.model import NOT_KEPT
-from tinysync.status import DeviceStatus, KnownDevice, Progress, status_of
+from tinysync.model import NOT_KEPT, DocumentId
+from tinysync.status import Coverage, DeviceStatus, KnownDevice, Progress, Reached, all_devices, status_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 
-    from tinysync.model import DeviceId, DocumentId
+    from tinysync.model import DeviceId
     from tinysync.peer.connection import Connection
-    from tinysync.status import Coverage
+    from tinysync.peer.links import Links
 
 
-def linked_devices(
+class Teller:
+    """Tells who is linked with a peer, and where nobody is; all methods are called in the loop."""
+
+    def __init__(self, links: Links, documents: Collection[DocumentId]) -> None:
+        self._links = links
+        self._documents = documents
+
+    def reached(self, name: DocumentId, here: Coverage, known: Sequence[KnownDevice]) -> Reached:
+        """Return how far the devices are that there are links to, or should be.
+
+        ``here`` is what the document holds, and has been published, ``known`` what it remembers.
+        """
+        return Reached(_linked_devices(name, here, known, self._links.connections), self._unreached(name, known))
+
+    def without_structures(self) -> tuple[DeviceStatus, ...]:
+        """Return who is linked, and where nobody is, as if no structures were shared."""
+        devices = [
+            connection.notes.device(NOT_KEPT)
+            for connection in self._links.connections
+            if connection.is_ready and not any(map(connection.notes.is_of_this_folder, self._documents))
+        ]
+        linked = [
+            replace(
+                status_of(device, Coverage(), reason="no structures are shared"), connected=True, unshared=True
+            )
+            for device in devices
+        ]
+        return all_devices(Coverage(), [], [Reached(linked, self._unreached(DocumentId(""), []))])
+
+    def _unreached(self, name: DocumentId, known: Sequence[KnownDevice]) -> dict[str, tuple[KnownDevice, str]]:
+        ids = {device.replica for device in known}
+        reasons = self._links.unreached
+        return {url: (self._met_at(url, name, ids), reasons.get(url, "")) for url in self._links.missing()}
+
+    def _met_at(self, url: str, name: DocumentId, known: Container[DeviceId]) -> KnownDevice:
+        met = self._links.met.get(url)
+        if met is None:
+            return KnownDevice(NOT_KEPT, address=url)
+        replica = met.replicas.get(name, NOT_KEPT)
+        # Who was forgotten, or is this folder itself, is no device of the document any more.
+        return replace(met.device, replica=replica if replica in known else NOT_KEPT, address=url)
+
+
+def _linked_devices(
     name: DocumentId,
     here: Coverage,
     known: Sequence[KnownDevice],
