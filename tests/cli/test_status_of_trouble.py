@@ -234,3 +234,28 @@ def test_nothing_is_written_while_nothing_changes(phone, free_address, caplog):
         assert peer._saving.waiting == set()
         assert written(file) == before
         tracker(todo).close()
+
+
+@pytest.mark.parametrize("suffix", [".yaml", ".json"])
+def test_a_file_that_is_not_taken_in_is_told_of(place, suffix):
+    """Whoever edits it by hand sees it there, also if the program that has it open runs in the background."""
+    file = place / f"conf{suffix}"
+    with another(place) as program:
+        formats = {".yaml": "YAML", ".json": "JSON"}
+        program.run(f"from tinysync import {formats[suffix]}")
+        program.run(f"x = track({{'a': 1}}, 'conf', persist={formats[suffix]})")
+        assert problem_of("conf") is None
+        for broken, why in [("a: 1\n  b: 2\n", "line "), ("[1]\n", "holds a list, and the structure is a dict")]:
+            file.write_text(broken)
+            assert why in problem_of("conf")
+            shown = " ".join(printed("status", "conf").split())
+            assert f"What the file says is not taken in: {file}" in shown
+        file.write_text('{"a": 2}')
+        assert problem_of("conf") is None
+        wait_until(lambda: program.get("x['a']") == 2)
+        assert "not taken in" not in printed("status", "conf")
+
+
+def problem_of(name):
+    (line,) = printed("status", "--json", name).splitlines()
+    return json.loads(line)["problem"]

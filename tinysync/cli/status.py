@@ -6,7 +6,7 @@ import os
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 from rich.console import Group
@@ -25,7 +25,7 @@ from tinysync.cli.reporting import (
     table,
 )
 from tinysync.cli.running import stoppable
-from tinysync.cli.structures import Structure, StructureType, structures_in
+from tinysync.cli.structures import Structure, StructureType, problem_with_file, structures_in
 from tinysync.cli.times import ago
 from tinysync.errors import TinySyncError, UsageError
 from tinysync.storage.kept_as import kept_as
@@ -33,6 +33,7 @@ from tinysync.storage.recovery import is_of_op_log
 from tinysync.tracker.watching import signature
 
 if TYPE_CHECKING:
+    from tinysync.model import Kind
     from tinysync.status import Coverage, DeviceStatus, SyncStatus
     from tinysync.tracker.stored import Stored
     from tinysync.tracker.watching import Signature
@@ -43,22 +44,38 @@ _REST: Final = 0.5
 _COLUMNS: Final = ("device", "state", "last seen", "pending", "durable", "reason")
 
 
+class _Seen(NamedTuple):
+    """How far other devices are, the processes that have it open, and what is wrong with the readable file."""
+
+    status: SyncStatus
+    open_in: list[int]
+    problem: str
+
+
 @dataclass
 class _Look:
-    """Looks at one structure again and again; reads its document only where that has changed."""
+    """Looks at one structure again and again; reads its document, and its file, only where that has changed."""
 
     structure: Structure
     read: tuple[list[tuple[str, Signature]], Stored, Coverage] | None = None
+    checked: tuple[Signature, str] | None = None
 
-    def status(self) -> tuple[SyncStatus, list[int]]:
-        """Return how far other devices are, and the processes that have it open."""
+    def see(self) -> _Seen:
+        """Return how it is."""
         files = self._files()
         if self.read is None or self.read[0] != files:
             stored = self.structure.read()
             self.read = files, stored, stored.document().coverage()
         _, stored, here = self.read
         stored = stored.seen_now()
-        return stored.status(here), sorted({sign.process for sign in stored.signs if sign.lives})
+        open_in = sorted({sign.process for sign in stored.signs if sign.lives})
+        return _Seen(stored.status(here), open_in, self._problem(stored.kind))
+
+    def _problem(self, kind: Kind) -> str:
+        now = signature(self.structure.paths.readable)
+        if self.checked is None or self.checked[0] != now:
+            self.checked = now, problem_with_file(self.structure, kind)
+        return self.checked[1]
 
     def _files(self) -> list[tuple[str, Signature]]:
         """Return what changes with the files that hold updates."""
@@ -95,19 +112,24 @@ def show_status(context: click.Context, structures: tuple[Structure, ...], live:
     failed = False
     for look in looks:
         try:
-            status, open_in = look.status()
+            _print(look.structure, look.see(), as_json=as_json)
         except TinySyncError as error:
             failed = True
             click.echo(f"{look.structure.name}: {error}", err=True)
-            continue
-        if as_json:
-            print_json(_for_programs(look.structure, status, open_in))
-        elif status.devices:
-            print_table(_COLUMNS, map(_row, status.devices), _title(status, open_in))
-        else:
-            print_text(_nobody(status, open_in))
     if failed:
         context.exit(FAILED)
+
+
+def _print(structure: Structure, seen: _Seen, *, as_json: bool) -> None:
+    if as_json:
+        print_json(_for_programs(structure, seen))
+        return
+    if seen.status.devices:
+        print_table(_COLUMNS, map(_row, seen.status.devices), _title(seen))
+    else:
+        print_text(_nobody(seen))
+    if seen.problem:
+        print_text(_not_taken_in(seen), "red")
 
 
 def _here() -> list[Structure]:
@@ -118,16 +140,20 @@ def _here() -> list[Structure]:
     return [structure for structure in found if kept_as(structure.paths) is None]
 
 
-def _title(status: SyncStatus, open_in: list[int]) -> str:
-    if not open_in:
-        return f"{status.name}, not open"
-    processes = "process" if len(open_in) == 1 else "processes"
-    return f"{status.name}, open in {processes} {', '.join(map(str, open_in))}"
+def _title(seen: _Seen) -> str:
+    if not seen.open_in:
+        return f"{seen.status.name}, not open"
+    processes = "process" if len(seen.open_in) == 1 else "processes"
+    return f"{seen.status.name}, open in {processes} {', '.join(map(str, seen.open_in))}"
 
 
-def _nobody(status: SyncStatus, open_in: list[int]) -> str:
+def _nobody(seen: _Seen) -> str:
     # On the local network, and at addresses that were given just now, somebody may be found yet.
-    return f"{_title(status, open_in)}: no other devices{' were met yet' if open_in else ''}"
+    return f"{_title(seen)}: no other devices{' were met yet' if seen.open_in else ''}"
+
+
+def _not_taken_in(seen: _Seen) -> str:
+    return f"What the file says is not taken in: {seen.problem}"
 
 
 def _row(device: DeviceStatus) -> tuple[Text | str, ...]:
@@ -142,11 +168,13 @@ def _row(device: DeviceStatus) -> tuple[Text | str, ...]:
     )
 
 
-def _for_programs(structure: Structure, status: SyncStatus, open_in: list[int]) -> dict[str, Any]:
+def _for_programs(structure: Structure, seen: _Seen) -> dict[str, Any]:
+    status = seen.status
     return {
         "structure": structure.name,
         "file": str(structure.paths.readable),
-        "open_in": open_in,
+        "problem": seen.problem or None,
+        "open_in": seen.open_in,
         "synced": status.synced,
         "durable": status.durable,
         "pending": status.pending,
@@ -169,13 +197,10 @@ def _show_live(looks: list[_Look], *, as_json: bool) -> None:
         told: dict[str, object] = {}
         while True:
             for look in looks:
-                status, open_in = look.status()
-                if told.get(look.structure.name) != (status, open_in):
-                    told[look.structure.name] = status, open_in
-                    if as_json:
-                        print_json(_for_programs(look.structure, status, open_in))
-                    else:
-                        print_table(_COLUMNS, map(_row, status.devices), _title(status, open_in))
+                seen = look.see()
+                if told.get(look.structure.name) != seen:
+                    told[look.structure.name] = seen
+                    _print(look.structure, seen, as_json=as_json)
             time.sleep(_REST)
     with Live(console=out, auto_refresh=False, vertical_overflow="visible") as shown:
         while True:
@@ -185,11 +210,12 @@ def _show_live(looks: list[_Look], *, as_json: bool) -> None:
 
 def _live_table(look: _Look) -> Any:
     try:
-        status, open_in = look.status()
+        seen = look.see()
     except UsageError:
         raise
     except TinySyncError as error:
         return Text(f"{look.structure.name}: {error}", "red")
-    if not status.devices:
-        return Text(f"{_nobody(status, open_in)}\n")
-    return table(_COLUMNS, map(_row, status.devices), _title(status, open_in))
+    problem = [Text(f"{_not_taken_in(seen)}\n", "red")] if seen.problem else []
+    if not seen.status.devices:
+        return Group(Text(f"{_nobody(seen)}\n"), *problem)
+    return Group(table(_COLUMNS, map(_row, seen.status.devices), _title(seen)), *problem)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import warnings
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,17 +15,19 @@ from click.shell_completion import CompletionItem
 
 from tinysync.api import track
 from tinysync.cli.offering import folders, places
-from tinysync.errors import InvalidName, StorageError, UsageError
+from tinysync.errors import DamagedFileWarning, InvalidName, StorageError, UnreadableFile, UsageError
 from tinysync.model import History
+from tinysync.storage.base import BaseFile, digest
 from tinysync.storage.json_format import JSON
 from tinysync.storage.kept_as import kept_as
 from tinysync.storage.names import STATE_ROOT, Paths, document_paths, name_of_state
-from tinysync.storage.readable import base_name
+from tinysync.storage.readable import base_name, load_file
 from tinysync.storage.regular import read_regular
 from tinysync.storage.yaml_format import YAML
 from tinysync.tracker.stored import Stored, read_stored
 
 if TYPE_CHECKING:
+    from tinysync.model import Kind
     from tinysync.peer import Peer
     from tinysync.storage.format import Format
 
@@ -180,6 +183,34 @@ def open_structure(structure: Structure, peer: Peer | None = None, **options: An
 def look_in(structure: Structure, **options: Any) -> Any:
     """Track what was named for a moment, so that nothing of its history is let go."""
     return open_structure(structure, history=KEEP_HISTORY, **options)
+
+
+def problem_with_file(structure: Structure, kind: Kind) -> str:
+    """Return why what the readable file says cannot be taken in, in words; empty if it can, or is in already."""
+    path, file_format = structure.paths.readable, FORMATS.get(structure.suffix)
+    if file_format is None:
+        return ""
+    try:
+        data = read_regular(path)
+        if data is None or _is_as_written(structure, data):
+            return ""
+        content = load_file(file_format(), data, path)
+    except UnreadableFile as error:
+        return str(error)
+    except OSError as error:
+        return f"{path} cannot be read: {error.strerror}"
+    if content is None or type(content).__name__ == kind:
+        return ""
+    return f"{path} holds a {type(content).__name__}, and the structure is a {kind}: make it a {kind} again"
+
+
+def _is_as_written(structure: Structure, data: bytes) -> bool:
+    """Tell whether a program wrote this: then it need not be parsed."""
+    noted = BaseFile(structure.paths.state / base_name(structure.suffix), "os")
+    with warnings.catch_warnings(), suppress(OSError, StorageError):
+        warnings.simplefilter("ignore", DamagedFileWarning)  # doctor tells
+        noted.read()
+    return digest(data) == noted.last
 
 
 def _empty(structure: Structure, file_format: Format) -> Any:
