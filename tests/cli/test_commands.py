@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import re
 import signal
@@ -47,6 +48,48 @@ def test_a_key_that_is_no_text_is_named_as_the_file_or_the_log_does(place):
     assert text.startswith("on: {level: 30}\n1.5: 1.5\n2020-01-01: 2020-01-01\n8080: 8080\n")
     assert yaml.safe_load(text)["2020-13-99"] == "text"
     assert here("get", "conf.yaml", "false").exit_code == 1
+
+
+KEYS = [
+    "a/b",
+    "a\\",
+    "a\\/b",
+    "\\",
+    "//",
+    " ",
+    "é",
+    True,
+    None,
+    1.5,
+    dt.date(2020, 1, 1),
+    (1, "a/b"),
+    b"x/y",
+    10**30,
+]
+
+
+@pytest.mark.parametrize("key", KEYS, ids=repr)
+def test_whatever_the_key_is_the_path_that_is_shown_leads_there(place, key):
+    conf = track({"in": {key: {"x": 1}}}, "conf")
+    conf["in"][key]["x"] = 2
+    tracker(conf).close()
+    told = printed("log", "conf").splitlines()[1].split("  ")
+    shown = next(each for each in told if each.startswith("in/"))
+    assert shown.endswith("/x")
+    assert printed("get", "conf", shown.strip()) == "2\n"
+    printed("set", "conf", shown.strip(), "3")
+    assert printed("get", "conf", "--json", shown.strip()) == "3\n"
+    assert here("get", "conf", f"{shown.strip()}/y").exit_code == 1
+
+
+def test_a_key_with_a_slash_is_made_and_deleted(place):
+    printed("set", "conf.yaml", r"hosts", "{}")
+    printed("set", "conf.yaml", r"hosts/10.0.0.0\/8", "lan")
+    assert (place / "conf.yaml").read_text() == "hosts:\n  10.0.0.0/8: lan\n"
+    result = here("get", "conf.yaml", r"hosts/10.0.0.0\/9")
+    assert (result.exit_code, result.stderr) == (1, "Error: conf.yaml has no entry hosts/10.0.0.0\\/9\n")
+    printed("delete", "conf.yaml", r"hosts/10.0.0.0\/8")
+    assert printed("get", "conf.yaml", "--json") == '{"hosts": {}}\n'
 
 
 def test_text_goes_before_what_it_could_stand_for(place):

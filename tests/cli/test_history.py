@@ -44,7 +44,7 @@ def test_the_log_tells_versions(todo):
     text = printed("log", "todo").splitlines()
     assert text[0].split() == ["version", "when", "who", "what"]
     assert [(line.split()[0], line.split()[2:]) for line in text[1:]] == [
-        ("3", ["here", "1/2"]),
+        ("3", ["here", r"1\/2"]),
         ("2", ["here", "tasks"]),
         ("1", ["defaults", "tasks,", "title"]),
     ]
@@ -218,11 +218,11 @@ def test_what_another_device_passed_on_is_told_as_that_of_its_author(place, caps
     assert (changes[-1].device, changes[-1].via) == ("phone", False)
     show = Printer(Structure("todo", place, ".yaml"), as_json=False)
     show(changes[-1])
-    assert capsys.readouterr().out.split("  ", 1)[1] == "todo.yaml  by phone  note = 'from the phone'\n"
+    assert capsys.readouterr().out.split("  ", 1)[1] == "todo.yaml  by phone  note = from the phone\n"
     assert printed("log", "todo", "-n", 1).splitlines()[1].split("  ")[-2:] == ["by phone", "note"]
     assert "via" not in json.loads(printed("log", "todo", "-n", 1, "--json"))
     show(replace(changes[-1], device="hub", via=True))
-    assert capsys.readouterr().out.split("  ", 1)[1] == "todo.yaml  via hub  note = 'from the phone'\n"
+    assert capsys.readouterr().out.split("  ", 1)[1] == "todo.yaml  via hub  note = from the phone\n"
     Printer(Structure("todo", place, ".yaml"), as_json=True)(replace(changes[-1], device="hub", via=True))
     assert json.loads(capsys.readouterr().out)["via"] is True
 

@@ -98,7 +98,7 @@ def test_a_range_of_a_list_is_told_apart_from_its_path(place, capsys):
     assert (first["path"], first["range"], first["values"]) == (["tasks"], [1, 1, None], [["bread", "eggs"]])
     assert (second["path"], second["range"], second["change"]) == (["tasks"], [None, None, 2], "__delitem__")
     texts = [line.split("  ", 3)[3] for line in lines if not line.startswith("{")]
-    assert texts == ["tasks[1:1] = ['bread', 'eggs']", "tasks[::2] deleted"]
+    assert texts == ["tasks[1:1] = [bread, eggs]", "tasks[::2] deleted"]
 
 
 def test_it_ends_when_nobody_reads(place):

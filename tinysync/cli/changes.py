@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 from tinysync.cli.bursts import Burst
-from tinysync.cli.paths import path_text
+from tinysync.cli.paths import path_text, value_text
 from tinysync.cli.reporting import by_whom, console, print_json, shortened
 from tinysync.model import DeviceId
 from tinysync.tracker.stored import read_device
@@ -122,4 +122,4 @@ def _for_people(change: Change, line: Text) -> Text:
 
 
 def _short(values: tuple[Any, ...]) -> str:
-    return shortened(", ".join(map(repr, values)))
+    return shortened(", ".join(map(value_text, values)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from contextlib import closing
 from threading import Event
 from typing import TYPE_CHECKING, Any, Final
@@ -11,7 +12,7 @@ from rich.text import Text
 
 from tinysync.api import tracker
 from tinysync.cli.history import newest_version
-from tinysync.cli.paths import path_text
+from tinysync.cli.paths import path_text, value_text
 from tinysync.cli.reporting import (
     as_json,
     by_whom,
@@ -88,7 +89,7 @@ def _restore(root: Any, structure: Structure, found: list[Conflict], number: int
     if as_json:
         print_json({"structure": structure.name, "path": conflict.path, "changed": changed, "version": after})
     elif changed:
-        back = f"tinysync restore {structure.name} {before}"
+        back = shlex.join(["tinysync", "restore", structure.name, str(before)])
         print_text(f"What was lost at {path_text(conflict.path)} is back. To take that back: {back}")
     else:
         print_text("Nothing to do: it is there.")
@@ -158,5 +159,5 @@ def _value(conflict: Conflict, value: Any, device: str, *, here: bool) -> str:
     elif conflict.kind == "move":
         text = f"move to {value}" if here else f"a move to {value}"
     else:
-        text = shortened(repr(value))
+        text = shortened(value_text(value))
     return f"your {text}" if here else f"{text} ({by_whom(device, via=conflict.via)})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, Final
 
@@ -136,7 +137,8 @@ def restore_entry(structure: Structure, when: int | datetime, path: str, as_json
     if as_json:
         print_json({"structure": structure.name, "path": keys, "changed": changed, "version": after})
     elif changed:
-        back = f"tinysync restore {structure.name} {before} {path}".rstrip()
+        words = ["tinysync", "restore", structure.name, str(before), *([path] if path else [])]
+        back = shlex.join(words)
         print_text(f"{path_text(keys)} is as it was then. To take that back: {back}")
     else:
         print_text("Nothing to do: it is as it was then.")
