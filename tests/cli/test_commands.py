@@ -358,3 +358,20 @@ def test_what_is_logged_is_one_line(place):
 
 def test_help_says_which_commands_end_with_0_at_ctrl_c(place):
     assert "(mirror, serve, watch and status --live: 0)" in printed("--help")
+
+
+def test_what_is_written_again_is_no_version(place):
+    for value in ("1", "1", "1.0", "true", "true", "{x: [1]}", "{x: [1]}", "null", "null"):
+        printed("set", "conf.yaml", "a", value)
+    assert len(printed("log", "conf").splitlines()) == 1 + 1 + 5
+    printed("set", "conf.yaml", "b", "null")
+    assert len(printed("log", "conf").splitlines()) == 1 + 1 + 6
+
+
+def test_json_that_does_not_parse_is_shown_with_its_place_and_what_to_do(place):
+    (place / "conf.json").write_text('{"a": 1,\n "b": }')
+    for arguments in (["get", "conf.json"], ["set", "conf.json", "a", "2"]):
+        result = here(*arguments)
+        assert result.exit_code == 1
+        assert "conf.json: line 2, column 7: expecting value. The file was left as it is; correct" in result.stderr
+    assert (place / "conf.json").read_text() == '{"a": 1,\n "b": }'

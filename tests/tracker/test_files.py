@@ -161,7 +161,7 @@ def test_a_file_without_data_is_the_beginning_of_a_new_structure(tmp_path, caplo
     file.write_text(text)
     assert reopened(tmp_path, {"a": 1}) == {"a": 1}
     (record,) = caplog.records
-    assert record.getMessage() == f"{file} holds no data: a new structure begins with what track() was given."
+    assert record.getMessage() == f"{file} holds no data: the structure begins with its defaults."
     assert file.read_text() == f"{text}a: 1\n"
 
 

@@ -18,6 +18,7 @@ from tinysync.errors import UnreadableFile
 from tinysync.storage.plain import SAFE_YAML
 from tinysync.storage.yaml_dump import dump_yaml
 from tinysync.storage.yaml_load import load_yaml
+from tinysync.tracked.sameness import same
 
 _ABOUT_A_FILE: Final = re.compile(r"VALUE, line \d+, column \d+: (.*)\. The file was left .*", re.DOTALL)
 
@@ -68,7 +69,9 @@ def set_entry(structure: Structure, path: str, value: str, is_json: bool) -> Non
 
 def _write(root: Any, structure: Structure, path: str, value: Any) -> None:
     container, key = parent(root, path, structure.paths.readable.name, new=True)
-    container[key] = value
+    has_it = not isinstance(container, dict) or key in container
+    if not (has_it and same(container[key], value)):  # else a version would be made in which nothing changed
+        container[key] = value
 
 
 @click.command("delete", short_help="Delete an entry.", epilog=examples("delete settings servers/web"))

@@ -218,9 +218,7 @@ def _empty(structure: Structure, file_format: Format) -> Any:
     path = structure.paths.readable
     try:
         data = read_regular(path)
-        content = None if data is None else file_format.load(data, path)
-    except ValueError as error:
-        raise click.ClickException(f"{path} does not parse: {error}") from None
+        content = None if data is None else load_file(file_format, data, path)
     except OSError as error:
         raise click.ClickException(f"{path} cannot be read: {error.strerror}") from None
     if content is not None:

@@ -49,6 +49,9 @@ class JSON(Format):
             )
         except RecursionError:
             _too_deep()
+        except json.JSONDecodeError as error:
+            problem = error.msg[:1].lower() + error.msg[1:]
+            raise ValueError(f"line {error.lineno}, column {error.colno}: {problem}") from error
         if value is not None and not isinstance(value, (dict, list)):
             raise ValueError(f"an object or an array was expected here, not one {type(value).__name__}")
         _check(value, MAX_DEPTH)

@@ -259,7 +259,7 @@ class ReadableFile:
             self._reported_empty = content
             told = "holds nothing. That is no edit, it is written again; to empty the structure write {} or []."
             if self._base.last is None:
-                told = "holds no data: a new structure begins with what track() was given."
+                told = "holds no data: the structure begins with its defaults."
             logger.warning("%s %s", self._path, told)
         return Missing() if value is None else Edited(self._base_value(), value, content)
 
