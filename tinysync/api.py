@@ -6,7 +6,7 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict, TypeVar, Unpack, overload
 
-from tinysync.errors import InvalidName, KindMismatch, UsageError
+from tinysync.errors import InvalidName, KindMismatch, UsageError, named
 from tinysync.model import Conflict, History
 from tinysync.peer import Peer
 from tinysync.peer.common import common_peer
@@ -302,7 +302,7 @@ def tracker(structure: Any) -> Tracker:
     handle = structure._tracker if isinstance(structure, (Tracked, Typed)) else None
     if not isinstance(handle, Tracker):
         raise UsageError(
-            f"a {type(structure).__name__} is not tracked, or was removed from its structure; pass what track()"
+            f"{named(structure)} is not tracked, or was removed from its structure; pass what track()"
             " returned, or what is part of it"
         )
     return handle

@@ -5,6 +5,12 @@ other side: a peer that sent something wrong, refused, or did not answer.
 """
 
 
+def named(value: object) -> str:
+    """Return what a value is, for messages: a dict, an int."""
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
+
+
 class TinySyncError(Exception):
     """Root of all errors that tinysync raises."""
 

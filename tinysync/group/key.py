@@ -11,7 +11,7 @@ import secrets
 from pathlib import Path
 from typing import Final
 
-from tinysync.errors import InvalidKey, UsageError
+from tinysync.errors import InvalidKey, UsageError, named
 from tinysync.group.extra import net_extra
 from tinysync.group.files import locked, read_own, user_folder, write_own
 
@@ -158,7 +158,7 @@ def as_key(key: Key | str | os.PathLike[str]) -> Key:
         return Key.from_text(key)
     if isinstance(key, str | os.PathLike):
         return Key.load(key)
-    raise InvalidKey(f"key= takes a Key, its text or the path of its file, not a {type(key).__name__}; {HOW_TO}")
+    raise InvalidKey(f"key= takes a Key, its text or the path of its file, not {named(key)}; {HOW_TO}")
 
 
 def _check(secret: bytes) -> bytes:

@@ -9,7 +9,7 @@ import dictdiffer
 
 from tinysync.crdt.ops import ABSENT
 from tinysync.crdt.stored_key import stored_key
-from tinysync.errors import KindMismatch, UsageError
+from tinysync.errors import KindMismatch, UsageError, named
 from tinysync.tracked.adopt import copy_anything, copy_in
 from tinysync.tracked.base import Tracked, editing
 from tinysync.tracked.plain import CONTAINERS, kind_of, plain
@@ -110,7 +110,7 @@ def diff_to(replica: Replica, other: Any) -> list[Item]:
     else:
         target = copy_anything(other) if replica.holds_anything else copy_in(other)
     if kind_of(target) != replica.kind:
-        raise KindMismatch(f"a {replica.kind} cannot be compared with a {type(other).__name__}")
+        raise KindMismatch(f"a {replica.kind} cannot be compared with {named(other)}")
     return list(exact_diff(replica.snapshot(), target, []))
 
 

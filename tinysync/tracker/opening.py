@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from tinysync.crdt.ids import MAX_VERSION, new_client_id
 from tinysync.crdt.seed import import_content, seed_document
-from tinysync.errors import BadUpdate, InvalidValue, KindMismatch, StorageError, UnsupportedValue, UsageError
+from tinysync.errors import (
+    BadUpdate,
+    InvalidValue,
+    KindMismatch,
+    StorageError,
+    UnsupportedValue,
+    UsageError,
+    named,
+)
 from tinysync.storage.conflict_journal import ConflictJournal
 from tinysync.storage.devices_file import DevicesFile
 from tinysync.storage.failures import storage_errors
@@ -71,9 +79,7 @@ def open_replica(
     if type(version) is not int or not 0 <= version <= MAX_VERSION:
         raise UsageError(f"version= must be an int from 0 to {MAX_VERSION}, not {version!r}")
     if kind_of(structure) is None:
-        given = (
-            f"the class {structure.__name__}" if isinstance(structure, type) else f"a {type(structure).__name__}"
-        )
+        given = f"the class {structure.__name__}" if isinstance(structure, type) else named(structure)
         raise UnsupportedValue(
             f"only a dict, list or set, or an instance of a dataclass, can be tracked, not {given} (at the root)"
         )
@@ -179,8 +185,8 @@ def check_same(
     copied = copy_anything(structure) if replica.holds_anything else copy_in(structure)
     if kind_of(copied) != replica.kind:
         raise KindMismatch(
-            f"{replica.name!r} is open as a {replica.kind}, but a {type(structure).__name__} was given to track();"
-            " give a structure of that kind, or another name",
+            f"{replica.name!r} is open as a {replica.kind}, but {named(structure)} was given to track(); give a"
+            " structure of that kind, or another name",
         )
     if version and version > replica.document.version:
         raise UsageError(
@@ -292,8 +298,8 @@ def _warn_of_lost_log(paths: Paths) -> None:
 def _check_kind(place: Path, content: Any, kind: Kind) -> None:
     if kind_of(content) != kind:
         raise KindMismatch(
-            f"{place} holds a {kind_of(content) or type(content).__name__}, but a {kind} was given to track();"
-            " give a structure of that kind, or another name",
+            f"{place} holds {named(content)}, but a {kind} was given to track(); give a"
+            " structure of that kind, or another name",
         )
 
 
