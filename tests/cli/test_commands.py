@@ -375,3 +375,12 @@ def test_json_that_does_not_parse_is_shown_with_its_place_and_what_to_do(place):
         assert result.exit_code == 1
         assert "conf.json: line 2, column 7: expecting value. The file was left as it is; correct" in result.stderr
     assert (place / "conf.json").read_text() == '{"a": 1,\n "b": }'
+
+
+def test_a_folder_that_cannot_be_written_is_told_without_python(place):
+    (place / "conf.yaml").write_text("a: 1\n")
+    (place / ".tinysync").write_text("a file where the folder belongs")
+    result = here("set", "conf.yaml", "a", "2")
+    assert result.exit_code == 1
+    assert "is no folder, and 'conf' is to be kept in one: move it away, or use another folder." in result.stderr
+    assert (place / "conf.yaml").read_text() == "a: 1\n"

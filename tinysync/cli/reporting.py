@@ -25,6 +25,7 @@ from rich.text import Text
 
 from tinysync.errors import TinySyncError
 from tinysync.group.key import HOW_TO
+from tinysync.storage.oplog import OTHER_FOLDER
 from tinysync.transport.addresses import MAKE_A_KEY
 from tinysync.transport.refusals import NEEDS_KEY, NEEDS_NO_KEY
 from tinysync.transport.visitors import GIVE_YJS_OPTION, HOW_TO_MAKE_IT, YJS_OPTION
@@ -76,6 +77,7 @@ _IN_A_SHELL: Final = {
     GIVE_YJS_OPTION: "set the environment variable TINYSYNC_YJS_TOKEN",
     HOW_TO_MAKE_IT: "'openssl rand -hex 16' makes one",
     YJS_OPTION: "TINYSYNC_YJS_TOKEN",
+    OTHER_FOLDER: "",
 }
 
 _PAIRING: Final = re.compile(r"tinysync\.pair\('([\d-]+)', 'its name'(?:, (['\"])(.*)\2)?\)")
@@ -164,7 +166,7 @@ def _messages() -> Iterator[None]:
     handler = _Printing(messages)
 
     def show(message: Warning | str, *_: Any, **__: Any) -> None:
-        messages.print(Text(f"Warning: {message}", "yellow"))
+        messages.print(Text(f"Warning: {in_a_shell(str(message))}", "yellow"))
 
     logger = logging.getLogger("tinysync")
     before = warnings.showwarning

@@ -39,9 +39,9 @@ if TYPE_CHECKING:
 DAMAGED_OPS: Final = f"*{OPS_SUFFIX}*{CORRUPT_SUFFIX}"
 _SESSION: Final = re.compile(r"([0-9a-f]{12})-[0-9a-f]{8}\.ops")
 _UNREADABLE: Final = "See that the folder is there and readable."
+OTHER_FOLDER: Final = "; or give track() another one by folder=, or persist=False"
 UNWRITABLE: Final = (
-    "Make the folder writable for this program and, if its disk is full, free some space; or give track() another"
-    " one by folder=, or persist=False."
+    f"Make the folder writable for this program and, if its disk is full, free some space{OTHER_FOLDER}."
 )
 _COMPACTING: Final = "write a snapshot into"
 _NOTHING_LOST: Final = "Nothing is lost: the op files are kept."

@@ -83,6 +83,6 @@ def check_folders(name: str, paths: Paths) -> None:
             there = next(path for path in (folder, *folder.parents) if path.exists())
             if not there.is_dir():
                 raise StorageError(
-                    f"{there} is no folder, and {name!r} is to be kept in one: move it away, or use another folder"
-                    " by folder=."
+                    f"{there} is no folder, and {name!r} is to be kept in one: move it away, or use another"
+                    " folder."
                 )

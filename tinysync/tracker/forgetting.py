@@ -36,9 +36,10 @@ def forget(replica: Replica, device: DeviceStatus | str) -> None:
 def _not_remembered(device: DeviceStatus) -> str:
     if device.name:
         return (
-            f"nothing is remembered of {device.name}, which is told about only while it is there, or in connect="
+            f"nothing is remembered of {device.name}, which is told about only while it is there, or a peer is to"
+            " connect to it"
         )
     return (
-        f"{device.address} was never met, so there is nothing to forget: it is told about because it is in"
-        " connect= of a peer"
+        f"{device.address} was never met, so there is nothing to forget: it is told about because a peer"
+        " is to connect to it"
     )
