@@ -7,6 +7,7 @@ import sys
 import time
 from typing import Final
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 SOAK: Final = 500
@@ -24,6 +25,10 @@ settings.register_profile("soak", settings.get_profile("default"), max_examples=
 
 profile = os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if "CI" in os.environ else "default")
 settings.load_profile(profile)
+
+
+takes_long = pytest.mark.timeout(0 if profile == "soak" else 1200)
+"""For tests of thousands of steps, which a busy machine slows down."""
 
 
 def many(examples):

@@ -8,7 +8,7 @@ from tests.tracker.opened import assert_in_agreement, in_memory
 def pull(one, other):
     """Bring what the other has into the one."""
     with one.reading():
-        one.receive(other.document.diff(one.document.state_vector()), "other", lambda _: None)
+        one.receiver.receive(other.document.diff(one.document.state_vector()), "other", lambda _: None)
 
 
 def test_a_default_list_set_again_after_a_lost_generation_has_its_content():

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 
 from tests.document.edits import edits, edits_of
 from tests.document.replicas import Replica, assert_converged, same, settle
-from tests.lengths import rounds
+from tests.lengths import rounds, takes_long
 
 STARTS = {
     "dict": (
@@ -162,6 +162,7 @@ class ListExchange(Exchange):
     kind = "list"
 
 
+@takes_long
 @pytest.mark.parametrize("machine", [DictExchange, ListExchange])
 def test_replicas_converge(machine, capfd):
     # At least 20,000 steps in all; a soak run makes millions.

@@ -154,7 +154,7 @@ def test_a_default_that_does_not_fit_is_refused():
 @pytest.mark.parametrize(
     ("structure", "where"),
     [
-        (object(), "not a object .at the root"),
+        (object(), "not an object .at the root"),
         (Settings, "not the class Settings .at the root"),
         ({"a": [object()]}, r"\['a'\]\[0\]"),
         ([{"b": Server()}], r"\[0\]\['b'\]"),
