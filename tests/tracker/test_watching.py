@@ -20,9 +20,11 @@ import watchfiles._rust_notify as notify
 from tests.tracker.opened import assert_in_agreement, exact, open_in
 from tinysync.crdt.values import MAX_DEPTH
 from tinysync.errors import StorageError, TinySyncWarning, UnreadableFile
+from tinysync.storage import readable
 from tinysync.storage import watcher as watching
 from tinysync.storage.settling import looks_unfinished
 from tinysync.storage.watcher import watcher
+from tinysync.tracker import watching as taking_in
 
 DEADLINE = 20.0
 
@@ -217,6 +219,14 @@ def test_a_deleted_or_emptied_file_is_no_edit_and_comes_back(tmp_path, left):
         assert replica.root == {"a": 1}
 
 
+@pytest.fixture
+def patient(monkeypatch):
+    """Have what looks unfinished waited for longer than a slow machine can stop a test between two pieces."""
+    for module in (readable, taking_in):
+        monkeypatch.setattr(module, "UNFINISHED", 5 * DEADLINE)
+
+
+@pytest.mark.usefixtures("patient")
 def test_a_file_that_is_written_slowly_is_taken_when_it_is_whole(tmp_path):
     heard = Heard()
     file = tmp_path / "conf.yaml"
@@ -230,6 +240,7 @@ def test_a_file_that_is_written_slowly_is_taken_when_it_is_whole(tmp_path):
         assert [summary[2] for summary in heard.summary] == ["__setitem__"] * 2
 
 
+@pytest.mark.usefixtures("patient")
 def test_half_of_a_file_that_ends_with_a_line_is_no_edit(tmp_path):
     heard = Heard()
     file = tmp_path / "conf.yaml"
@@ -246,6 +257,7 @@ def test_half_of_a_file_that_ends_with_a_line_is_no_edit(tmp_path):
         assert file.read_text() == "a: 5\nb: 6\n# for later\nz: 3\n"
 
 
+@pytest.mark.usefixtures("patient")
 def test_the_program_waits_for_an_editor_between_emptying_a_file_and_writing_it(tmp_path):
     file = tmp_path / "conf.yaml"
     with opened(tmp_path, {"a": 1, "b": 1}) as replica:
