@@ -226,13 +226,22 @@ async def test_nothing_is_taken_while_nobody_waits(place):
 async def fill(sender) -> asyncio.Task:
     """Send until it takes no more; return the sending that waits."""
 
+    sent = 0
+
     async def send_on_and_on():
+        nonlocal sent
         while True:
             await sender.send(bytes(MAX_FRAME))
+            sent += 1
 
     sending = asyncio.ensure_future(send_on_and_on())
-    finished, _ = await asyncio.wait({sending}, timeout=0.5)
-    assert not finished
+    before, quiet = sent, 0
+    # Turns of the loop, and not only time: a slow machine may stop all for a while.
+    while quiet < 20:
+        finished, _ = await asyncio.wait({sending}, timeout=0.025)
+        assert not finished
+        quiet = quiet + 1 if sent == before > 0 else 0
+        before = sent
     return sending
 
 
