@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import yaml
 from yaml.constructor import SafeConstructor
 
-from tinysync.errors import UnreadableFile
 from tinysync.storage.format import MAX_BYTES
+from tinysync.storage.unreadable import line_column, unreadable_at
 from tinysync.storage.yaml_check import check_events, problem_at
 
 if TYPE_CHECKING:
@@ -60,15 +60,12 @@ def _entries_beside_none(text: str) -> str:
     said = _NONE.search(text)
     if said is None:
         return ""
-    line, _ = _line_column(text[: said.start()])
+    line, _ = line_column(text[: said.start()])
     return f"; '{said[1]}' in line {line + 1} says that there is nothing: take it out"
 
 
 def _refuse(place: object, problem: str, line: int, column: int, cause: Exception | None = None) -> NoReturn:
-    raise UnreadableFile(
-        f"{place}, line {line + 1}, column {column + 1}: {problem}. The file was left as it is; correct it there,"
-        " or move it away to have it written anew."
-    ) from cause
+    raise unreadable_at(place, problem, line, column) from cause
 
 
 def decode_yaml(data: bytes, place: object) -> str:
@@ -81,20 +78,16 @@ def decode_yaml(data: bytes, place: object) -> str:
     except UnicodeDecodeError as error:
         before = data[: error.start].decode(encoding, "replace")
         _refuse(
-            place, f"not {encoding[:6].upper().rstrip('-')} text ({error.reason})", *_line_column(before), error
+            place, f"not {encoding[:6].upper().rstrip('-')} text ({error.reason})", *line_column(before), error
         )
     unprintable = _UNPRINTABLE.search(text)
     if unprintable:
         _refuse(
             place,
             f"the character {unprintable[0]!r} is not allowed in YAML",
-            *_line_column(text[: unprintable.start()]),
+            *line_column(text[: unprintable.start()]),
         )
     return text
-
-
-def _line_column(before: str) -> tuple[int, int]:
-    return before.count("\n"), len(before) - before.rfind("\n") - 1
 
 
 def scalar_reader() -> Callable[[str | None, str, tuple[bool, bool]], Any]:
