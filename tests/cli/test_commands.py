@@ -373,7 +373,7 @@ def test_json_that_does_not_parse_is_shown_with_its_place_and_what_to_do(place):
     for arguments in (["get", "conf.json"], ["set", "conf.json", "a", "2"]):
         result = here(*arguments)
         assert result.exit_code == 1
-        assert "conf.json: line 2, column 7: expecting value. The file was left as it is; correct" in result.stderr
+        assert "conf.json, line 2, column 7: expecting value. The file was left as it is; correct" in result.stderr
     assert (place / "conf.json").read_text() == '{"a": 1,\n "b": }'
 
 
