@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.peer.devices import wait_until
+from tests.peer.devices import DEADLINE, wait_until
 from tinysync import DocumentsDiffer, tracker
 from tinysync.crdt.engine import Engine
 from tinysync.peer.comparing import QUIET_SECONDS
@@ -56,7 +56,7 @@ def test_two_devices_with_one_client_id_are_found(pair, caplog):
         # Each takes the other's update for its own one, which it has.
         wait_until(lambda: len([r for r in caplog.records if "holds something else" in r.getMessage()]) == 2)
     with pytest.raises(DocumentsDiffer, match="'todo' holds something else here than on laptop"):
-        tracker(theirs).wait_synced(5)
+        tracker(theirs).wait_synced(DEADLINE)
     assert (ours, theirs) == ({"a": "ours"}, {"a": "theirs"})
 
 
@@ -81,4 +81,4 @@ def test_devices_in_step_find_nothing(pair, caplog):
     synced(ours, theirs)
     the_peers_compared(laptop, phone)
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
-    tracker(ours).wait_synced(5)
+    tracker(ours).wait_synced(DEADLINE)

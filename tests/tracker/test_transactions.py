@@ -162,7 +162,7 @@ def test_a_task_waits_for_a_thread_without_blocking_the_loop():
     def hold():
         with conf:
             held.set()
-            leave.wait(10)
+            leave.wait(60)
             conf.n = 1
 
     async def scenario():
@@ -175,11 +175,11 @@ def test_a_task_waits_for_a_thread_without_blocking_the_loop():
             await asyncio.sleep(0)
         assert not entering.done()
         leave.set()
-        await asyncio.wait_for(entering, 10)
+        await asyncio.wait_for(entering, 60)
 
     thread = threading.Thread(target=hold)
     thread.start()
-    held.wait(10)
+    assert held.wait(60)
     asyncio.run(scenario())
     thread.join()
     assert conf.n == 2

@@ -23,7 +23,7 @@ def thread():
 
 def is_gone(name: str) -> bool:
     """Wait until no thread of a name is left."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while any(t.name.startswith(name) for t in threading.enumerate()):
         if time.monotonic() > deadline:
             return False
@@ -60,7 +60,7 @@ def test_it_works_beside_a_running_loop(thread):
 def test_functions_are_called_from_any_thread(thread):
     called = threading.Event()
     assert thread.call(called.set)
-    assert called.wait(10)
+    assert called.wait(60)
 
 
 def test_waiting_in_its_own_thread_is_refused_instead_of_blocking_forever(thread):
@@ -102,7 +102,7 @@ def test_stop_does_not_wait_for_a_blocked_function():
 
     with lock:
         thread.call(lambda: setattr(thread, "task", asyncio.ensure_future(asyncio.to_thread(block))))
-        assert blocked.wait(10)
+        assert blocked.wait(60)
         thread.stop()
 
 
