@@ -22,6 +22,12 @@ PAUSE = 0.3
 EMPTY = "{'log': [], 'last': {}}"
 
 
+def begin(one, **peer) -> None:
+    """Let a device track; ten of them on a slow machine need longer to say hello than others are given."""
+    one.run(f"from tinysync.peer import connection; connection.GREETING_SECONDS = {3 * DEADLINE}")
+    one.track(EMPTY, **peer)
+
+
 class Mesh:
     """A ring with some chords: each device has three or more neighbours, and no two are far from each other."""
 
@@ -33,7 +39,7 @@ class Mesh:
         self.acknowledged: list[str] = []
         self.devices: list[DeviceProcess] = [DeviceProcess(folder / str(number)) for number in range(COUNT)]
         with ThreadPoolExecutor(COUNT) as pool:
-            list(pool.map(lambda one: one.track(EMPTY, listen="127.0.0.1:0"), self.devices))
+            list(pool.map(lambda one: begin(one, listen="127.0.0.1:0"), self.devices))
         self.urls = [one.get("peer.url") for one in self.devices]
         for number, one in enumerate(self.devices):
             for url in self.neighbours(number):
@@ -56,7 +62,7 @@ class Mesh:
         self.acknowledged += one.wrote
         self.devices[number] = one = DeviceProcess(self.folder / str(number))
         listen = self.urls[number].removeprefix("ws://")
-        one.track(EMPTY, listen=listen, connect=self.neighbours(number))
+        begin(one, listen=listen, connect=self.neighbours(number))
         self.write(number)
 
     def rest(self) -> None:
