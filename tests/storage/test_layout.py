@@ -452,10 +452,12 @@ def test_what_is_known_of_a_file_after_a_change_is_what_reading_it_tells(value, 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(keep, "changed_within", lambda *_arguments: None)
             expected = YAML().writer()(root.plain(), data)
+        # Once nothing a person laid out is left in a file, who reads it anew takes it for the program's own.
+        own = YAML().dump(load_yaml(data, "")) == data
         before = data
         data = writer(root.plain(), data)
         if writer._kept is not None:
-            assert data == expected, (before, root.plain())
+            assert own or data == expected, (before, root.plain())
             fresh = keep._Kept(data)
             assert identity(fresh._value) == identity(writer._kept._value)
             assert keep_order(fresh._value) == keep_order(writer._kept._value)
